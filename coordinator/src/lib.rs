@@ -1,0 +1,1 @@
+//! Submits sweeps and keeps the store moving.

@@ -1,0 +1,3 @@
+//! The `sweep` command.
+
+fn main() {}

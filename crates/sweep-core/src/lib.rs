@@ -1,0 +1,20 @@
+//! Pure core of `sweep`: from the text of a sweep file to runs, and from runs to results, without I/O, clock or randomness.
+//!
+//! Reading order: [`loss`], [`training`] and [`model`] (what a configuration is made of), [`dataset`] (what the core must
+//! know of a data set), [`run`] (configuration + seed = run, and its id), [`analysis`], [`sweep`] (sweep file → [`sweep::Sweep`]
+//! → runs), [`lifecycle`] (how a run's state changes), [`result`] (what a run leaves), [`trainer`] (the seam to training).
+
+pub mod analysis;
+pub mod bits;
+pub mod canonical;
+pub mod dataset;
+pub mod ids;
+pub mod lifecycle;
+pub mod loss;
+pub mod model;
+pub mod record;
+pub mod result;
+pub mod run;
+pub mod sweep;
+pub mod trainer;
+pub mod training;

@@ -1,0 +1,86 @@
+//! Configuration + seed = run, and the content hash that names it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::canonical;
+use crate::dataset::DataSetRef;
+use crate::ids::{ConfigurationId, Digest, RunId};
+use crate::loss::Loss;
+use crate::model::Model;
+use crate::training::Training;
+
+/// Bumped by hand when a change of the code changes results for the same inputs, so that old results are not joined.
+pub const SEMANTICS: u32 = 1;
+
+/// One point of a search space: everything but the seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// What it trains and validates on.
+    pub dataset: DataSetRef,
+    /// What it minimises.
+    pub loss: Loss,
+    /// The network in front of the head.
+    pub model: Model,
+    /// How it is trained.
+    pub training: Training,
+}
+
+/// Configuration + seed; complete, so that a worker needs nothing else but the data.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunSpec {
+    /// Everything but the seed.
+    pub configuration: Configuration,
+    /// Fixes head and backbone weights, batch order and augmentation, for every loss alike, so that runs pair over seeds.
+    pub seed: u64,
+}
+
+/// A run in its place in a sweep.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Run {
+    /// Content hash of `spec`.
+    pub id: RunId,
+    /// Place in the sweep's seed-major order, from 0.
+    pub ord: u32,
+    /// What to train.
+    pub spec: RunSpec,
+}
+
+#[derive(Serialize)]
+struct Identity<'a> {
+    semantics: u32,
+    content: &'a Digest,
+    split: &'a Digest,
+    loss: &'a Loss,
+    model: &'a Model,
+    training: &'a Training,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seed: Option<u64>,
+}
+
+impl Configuration {
+    /// The content hash of everything but the seed; the data set's name is not in it.
+    pub fn id(&self) -> ConfigurationId {
+        ConfigurationId::of(&canonical::digest(&self.identity(None)))
+    }
+
+    fn identity(&self, seed: Option<u64>) -> Identity<'_> {
+        Identity {
+            semantics: SEMANTICS,
+            content: &self.dataset.content,
+            split: &self.dataset.split,
+            loss: &self.loss,
+            model: &self.model,
+            training: &self.training,
+            seed,
+        }
+    }
+}
+
+impl RunSpec {
+    /// The run id: first 20 base32 characters of blake3 over the canonical JSON of what changes the result.
+    pub fn id(&self) -> RunId {
+        RunId::of(&canonical::digest(&self.configuration.identity(Some(self.seed))))
+    }
+}

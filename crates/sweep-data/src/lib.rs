@@ -1,0 +1,1 @@
+//! Manifests, decoding, resizing, splits, audits and the packed cache.

@@ -1,0 +1,1 @@
+//! Results to summaries, comparisons, verdicts, tables, plots and one HTML report.

@@ -1,0 +1,1 @@
+//! Pure statistics over plain slices: exact tests, intervals, corrections, power, sequential rules.

@@ -1,0 +1,1 @@
+//! Where sweeps, runs and leases live: one trait, SQLite behind it.

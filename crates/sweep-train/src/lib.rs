@@ -1,0 +1,1 @@
+//! Losses, heads, networks and the epoch loop, on burn.

@@ -1,0 +1,1 @@
+//! Leases runs, trains them, reports.
