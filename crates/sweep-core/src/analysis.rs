@@ -13,7 +13,7 @@ pub struct Analysis {
     pub metric: Metric,
     /// Level of each family of tests, in (0, 0.5).
     pub alpha: f64,
-    /// Half-width of the region of practical equivalence as a share, in (0, 1); `None`: max(0.01, 1/n_val) per data set.
+    /// Half-width of the region of practical equivalence as a share, in (0, 1); `None`: max(0.01, `1/n_val`) per data set.
     pub rope: Option<f64>,
     /// The test over seeds.
     pub test: Test,

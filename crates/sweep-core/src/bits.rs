@@ -36,7 +36,7 @@ impl FromIterator<bool> for Bits {
     fn from_iter<I: IntoIterator<Item = bool>>(bits: I) -> Self {
         let mut out = Self { len: 0, bytes: Vec::new() };
         for bit in bits {
-            if out.len % 8 == 0 {
+            if out.len.is_multiple_of(8) {
                 out.bytes.push(0);
             }
             if bit {
@@ -84,8 +84,10 @@ impl TryFrom<Wire> for Bits {
     type Error = BitsError;
 
     fn try_from(wire: Wire) -> Result<Self, BitsError> {
-        let bytes = data_encoding::BASE64.decode(wire.base64.as_bytes()).map_err(|_| BitsError::Base64)?;
-        let tail_clear = wire.len % 8 == 0 || bytes.last().is_none_or(|last| last >> (wire.len % 8) == 0);
+        let bytes =
+            data_encoding::BASE64.decode(wire.base64.as_bytes()).map_err(|_| BitsError::Base64)?;
+        let tail_clear = wire.len.is_multiple_of(8)
+            || bytes.last().is_none_or(|last| last >> (wire.len % 8) == 0);
         if bytes.len() == wire.len.div_ceil(8) && tail_clear {
             Ok(Self { len: wire.len, bytes })
         } else {

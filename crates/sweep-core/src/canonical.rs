@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn keys_are_sorted_at_every_depth() {
-        let value: Value = serde_json::from_str(r#"{"b":{"y":1.0,"x":[2,"q\"uote"]},"a":null}"#).unwrap();
+        let value: Value =
+            serde_json::from_str(r#"{"b":{"y":1.0,"x":[2,"q\"uote"]},"a":null}"#).unwrap();
         assert_eq!(json(&value), r#"{"a":null,"b":{"x":[2,"q\"uote"],"y":1.0}}"#);
     }
 }

@@ -1,17 +1,20 @@
 //! Pure core of `sweep`: from the text of a sweep file to runs, and from runs to results, without I/O, clock or randomness.
 //!
 //! Reading order: [`loss`], [`training`] and [`model`] (what a configuration is made of), [`dataset`] (what the core must
-//! know of a data set), [`run`] (configuration + seed = run, and its id), [`analysis`], [`sweep`] (sweep file → [`sweep::Sweep`]
+//! know of a data set), [`catalogue`] (ranges and defaults of every setting), [`mod@file`] (how a sweep file is read), [`run`] (configuration + seed = run, and its id), [`analysis`], [`sweep`] (sweep file → [`sweep::Sweep`]
 //! → runs), [`lifecycle`] (how a run's state changes), [`result`] (what a run leaves), [`trainer`] (the seam to training).
 
 pub mod analysis;
 pub mod bits;
 pub mod canonical;
+pub mod catalogue;
 pub mod dataset;
+pub mod file;
 pub mod ids;
 pub mod lifecycle;
 pub mod loss;
 pub mod model;
+mod plan;
 pub mod record;
 pub mod result;
 pub mod run;

@@ -36,7 +36,7 @@ pub enum Weights {
     Random,
 }
 
-/// Linear without bias + BatchNorm1d, no ReLU after it.
+/// Linear without bias + `BatchNorm1d`, no `ReLU` after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Neck {

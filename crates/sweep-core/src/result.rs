@@ -89,7 +89,8 @@ pub struct RunResult {
 impl RunResult {
     /// This result with every time set to zero: equal for equal runs.
     pub fn without_times(&self) -> Self {
-        let epochs = self.epochs.iter().map(|e| EpochMetrics { seconds: 0.0, ..e.clone() }).collect();
+        let epochs =
+            self.epochs.iter().map(|e| EpochMetrics { seconds: 0.0, ..e.clone() }).collect();
         Self { epochs, seconds: 0.0, ..self.clone() }
     }
 }

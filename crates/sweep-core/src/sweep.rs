@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::analysis::Analysis;
 use crate::dataset::DataSetInfo;
+use crate::file::{self, Marks, SweepFile, SweepFileError};
 use crate::ids::SweepId;
 use crate::loss::Loss;
 use crate::model::Model;
@@ -11,15 +12,15 @@ use crate::run::{Configuration, Run};
 use crate::training::Training;
 
 /// A checked sweep file. Whoever holds one need not check it again.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Sweep {
-    name: String,
-    description: String,
+    pub(crate) file: String,
+    pub(crate) text: String,
+    pub(crate) says: SweepFile,
     datasets: Vec<String>,
-    seeds: Vec<u64>,
-    baseline: Option<String>,
-    candidates: Vec<Candidate>,
-    analysis: Analysis,
+    pub(crate) candidates: Vec<Candidate>,
+    /// Of each candidate, where it comes from.
+    pub(crate) marks: Vec<Marks>,
 }
 
 /// A configuration before its data set is known, in the order of the file.
@@ -31,7 +32,7 @@ pub struct Candidate {
     pub loss: Loss,
     /// The network.
     pub model: Model,
-    /// How it is trained.
+    /// How it is trained; `image_size` is 0 where the file leaves it to the data set, which [`Sweep::plan`] then resolves.
     pub training: Training,
 }
 
@@ -73,14 +74,69 @@ pub struct Document {
 }
 
 impl Sweep {
-    /// Name of the sweep, `[a-z0-9_-]+`.
+    /// Reads and checks the text of a sweep file; `file` is its name in messages.
+    ///
+    /// # Errors
+    /// Everything found wrong, with line, caret and what is allowed. Never panics, whatever the text; time and memory are bounded
+    /// by the text's length and by `max_runs`.
+    pub fn parse(text: &str, file: &str) -> Result<Self, SweepFileError> {
+        let (says, mut problems) = file::read(text);
+        let mut points = Vec::new();
+        if let (Some(says), true) = (&says, problems.none()) {
+            points = file::expand(says, &mut problems);
+        }
+        problems.into_result(file, text)?;
+        let says = says.expect("a file that cannot be read has at least one problem");
+        let (mut candidates, marks): (Vec<Candidate>, Vec<Marks>) = points.into_iter().unzip();
+        let varying = file::varying(&candidates);
+        for (candidate, varying) in candidates.iter_mut().zip(varying) {
+            candidate.label = format!("{}{varying}", candidate.loss.canonical());
+        }
+        let datasets = says.datasets.iter().map(|(name, _)| name.clone()).collect();
+        Ok(Self { file: file.to_owned(), text: text.to_owned(), says, datasets, candidates, marks })
+    }
+
+    /// What this sweep would run on these data sets, given in the order of [`Self::datasets`].
+    ///
+    /// # Errors
+    /// What cannot run on a data set: a batch larger than its training part, another `image_size` than the one it has, …
+    pub fn plan(&self, datasets: &[DataSetInfo]) -> Result<Plan, SweepFileError> {
+        crate::plan::plan(self, datasets)
+    }
+
+    /// The file with every default written out; it parses back to the same candidates.
+    pub fn canonical_yaml(&self) -> String {
+        file::write(&self.says)
+    }
+
+    /// What a store keeps of this sweep on these data sets.
+    pub fn document(&self, datasets: Vec<DataSetInfo>) -> Document {
+        Document {
+            file: self.file.clone(),
+            text: self.text.clone(),
+            datasets,
+            analysis: self.analysis().digest(),
+        }
+    }
+
+    /// Name of the file, for messages.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// The text it was read from.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Name of the sweep, `[a-z0-9_-]{1,64}`.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.says.name
     }
 
     /// Free text; may be empty.
     pub fn description(&self) -> &str {
-        &self.description
+        &self.says.description
     }
 
     /// Data set names or manifest paths as written, in order.
@@ -90,12 +146,12 @@ impl Sweep {
 
     /// Seeds in order, without repetition.
     pub fn seeds(&self) -> &[u64] {
-        &self.seeds
+        &self.says.seeds
     }
 
     /// Name of the loss the others are compared with.
     pub fn baseline(&self) -> Option<&str> {
-        self.baseline.as_deref()
+        self.says.baseline.map(|(name, _)| name)
     }
 
     /// Configurations before their data set is known, in the order of the file.
@@ -105,12 +161,41 @@ impl Sweep {
 
     /// The analysis block, complete.
     pub fn analysis(&self) -> &Analysis {
-        &self.analysis
+        &self.says.analysis
+    }
+
+    /// Most runs the search space may have.
+    pub fn max_runs(&self) -> u64 {
+        self.says.max_runs
     }
 
     /// Content hash of the checked file on its data sets: name, analysis, baseline and the ordered run ids.
     pub fn id(&self, plan: &Plan) -> SweepId {
         let runs: Vec<_> = plan.runs.iter().map(|run| &run.id).collect();
-        SweepId::of(&crate::canonical::digest(&(&self.name, &self.analysis, &self.baseline, runs)))
+        SweepId::of(&crate::canonical::digest(&(
+            self.name(),
+            self.analysis(),
+            self.baseline(),
+            runs,
+        )))
+    }
+}
+
+/// Of one text under one file name.
+impl PartialEq for Sweep {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text && self.file == other.file
+    }
+}
+
+impl Document {
+    /// The sweep and its plan, as they were when it was submitted.
+    ///
+    /// # Errors
+    /// When this version of the program refuses the file.
+    pub fn open(&self) -> Result<(Sweep, Plan), SweepFileError> {
+        let sweep = Sweep::parse(&self.text, &self.file)?;
+        let plan = sweep.plan(&self.datasets)?;
+        Ok((sweep, plan))
     }
 }

@@ -15,7 +15,12 @@ pub trait Trainer {
     /// # Errors
     /// [`TrainError`] when no result can be had; a diverged training is a result. May panic on faults of the tensor library:
     /// the caller catches.
-    fn train(&mut self, run: &RunSpec, resume: Option<Checkpoint>, observer: &mut dyn Observer) -> Result<Outcome, TrainError>;
+    fn train(
+        &mut self,
+        run: &RunSpec,
+        resume: Option<Checkpoint>,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, TrainError>;
 }
 
 /// What a training thread tells, and whom it obeys. Implementations answer at once: nothing here may block.

@@ -81,7 +81,9 @@ impl Optimizer {
     /// The learning rate before any schedule.
     pub fn learning_rate(&self) -> f64 {
         match *self {
-            Self::Sgd { learning_rate, .. } | Self::Adam { learning_rate, .. } | Self::Adamw { learning_rate, .. } => learning_rate,
+            Self::Sgd { learning_rate, .. }
+            | Self::Adam { learning_rate, .. }
+            | Self::Adamw { learning_rate, .. } => learning_rate,
         }
     }
 }
@@ -134,6 +136,6 @@ pub enum Augment {
     None,
     /// Random resized crop of area 0.6–1 and ratio 3/4–4/3; mirrored with ½ where the data set allows it.
     Mild,
-    /// The ImageNet recipe: area 0.08–1, the same ratio; mirrored with ½ where the data set allows it.
+    /// The `ImageNet` recipe: area 0.08–1, the same ratio; mirrored with ½ where the data set allows it.
     Torchvision,
 }
