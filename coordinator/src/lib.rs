@@ -1,1 +1,16 @@
-//! Submits sweeps and keeps the store moving.
+//! The coordinator: submits sweeps, keeps the store moving, reads a sweep back for tables and reports.
+//!
+//! It holds no state: everything is in the store, so it may be killed at any moment and started again. Reading order:
+//! [`submit()`], [`keep()`], [`find()`] (a sweep by what a person types), [`View`] (a sweep read back), [`written`] (reports on
+//! disk).
+
+mod find;
+mod keep;
+mod submit;
+mod view;
+pub mod written;
+
+pub use find::{FindError, find, find_run};
+pub use keep::keep;
+pub use submit::{SubmitError, submit};
+pub use view::{View, ViewError};

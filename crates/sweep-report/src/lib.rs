@@ -1,1 +1,40 @@
-//! Results to summaries, comparisons, verdicts, tables, plots and one HTML report.
+//! Results to summaries, comparisons, verdicts, tables, plots and one HTML report. No I/O, no clock: the same input gives the
+//! same bytes.
+//!
+//! Reading order: [`input`] (what comes in), [`report`] (what comes out, `report.json`), [`analyse()`] (the way between);
+//! inside it `sides` and `summarize` (one configuration), `compare` (two), `verdict` and `headline` (what may be said), `best`
+//! (many), `notes` (what must be read beside it), `numbers` (the only door to `sweep-stats`). Then the renderers: [`terminal`],
+//! [`csv`], [`markdown`], [`latex`], [`plot`], [`html`], and [`bundle()`], which puts all files together.
+
+mod analyse;
+mod best;
+mod bundle;
+mod compare;
+pub mod csv;
+mod format;
+mod headline;
+pub mod html;
+pub mod input;
+pub mod latex;
+pub mod markdown;
+mod notes;
+mod numbers;
+mod parts;
+mod phrases;
+pub mod plot;
+pub mod report;
+mod seeds;
+mod sides;
+mod summarize;
+pub mod terminal;
+mod verdict;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use analyse::analyse;
+pub use bundle::{OutFile, bundle};
+pub use input::{Extension, Input, SubmissionMeta};
+pub use report::Report;

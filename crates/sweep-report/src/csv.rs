@@ -1,0 +1,272 @@
+//! Tables for other programs: comma-separated, a header line, numbers unrounded, empty where a value does not exist.
+
+use ::csv::Writer;
+use sweep_core::lifecycle::StateName;
+
+use crate::input::{Input, slots};
+use crate::notes::device_word;
+use crate::parts::{loss_name, parts};
+use crate::report::{Interval, Report, RunEnd};
+
+/// One row per run with the settings of its configuration as columns.
+pub fn runs(report: &Report) -> String {
+    let settings: Vec<_> = report.candidates.iter().map(parts).collect();
+    let mut names: Vec<String> = Vec::new();
+    for part in settings.iter().flatten() {
+        if !names.contains(&part.name) {
+            names.push(part.name.clone());
+        }
+    }
+    let fixed = [
+        "run",
+        "dataset",
+        "configuration",
+        "seed",
+        "state",
+        "end",
+        "correct",
+        "n_val",
+        "accuracy",
+        "epochs",
+        "device",
+        "error",
+        "loss",
+    ];
+    let header: Vec<String> =
+        fixed.iter().map(|n| (*n).to_owned()).chain(names.iter().cloned()).collect();
+    let rows = report.runs.iter().map(|r| {
+        let accuracy =
+            r.correct.zip(r.n_val).map(|(correct, n)| f64::from(correct) / f64::from(n.max(1)));
+        let mut row = vec![
+            r.run.to_string(),
+            r.dataset.clone(),
+            r.label.clone(),
+            r.seed.to_string(),
+            state_word(r.state).to_owned(),
+            r.end.map_or("", end_word).to_owned(),
+            optional(r.correct),
+            optional(r.n_val),
+            optional(accuracy),
+            r.epochs.to_string(),
+            r.device.map_or("", device_word).to_owned(),
+            r.error.clone().unwrap_or_default(),
+            report.candidates.get(r.candidate).map(loss_name).unwrap_or_default(),
+        ];
+        let own = settings.get(r.candidate);
+        row.extend(names.iter().map(|name| {
+            match name.as_str() {
+                // A candidate may leave it to the data set; a run never does.
+                "training.image_size" => r.image_size.to_string(),
+                _ => own
+                    .and_then(|p| p.iter().find(|p| p.name == *name))
+                    .map(|p| p.text())
+                    .unwrap_or_default(),
+            }
+        }));
+        row
+    });
+    write(&header, rows)
+}
+
+/// One row per epoch of every run with a result.
+pub fn epochs(input: &Input<'_>) -> String {
+    let header = [
+        "run",
+        "dataset",
+        "configuration",
+        "seed",
+        "epoch",
+        "train_loss",
+        "train_accuracy",
+        "val_loss",
+        "val_accuracy",
+        "learning_rate",
+        "lambda",
+        "seconds",
+    ]
+    .map(str::to_owned);
+    let slots = slots(input);
+    let mut all: Vec<_> = input
+        .plan
+        .configurations
+        .iter()
+        .zip(&slots)
+        .flat_map(|(planned, slots)| slots.iter().map(move |s| (planned, s)))
+        .collect();
+    all.sort_by_key(|(_, s)| s.run.ord);
+    let rows = all.into_iter().flat_map(|(planned, slot)| {
+        let dataset = input.plan.datasets.get(planned.dataset).map_or("", |d| d.name.as_str());
+        let label =
+            input.sweep.candidates().get(planned.candidate).map_or("", |c| c.label.as_str());
+        let epochs = slot.result().map_or(&[][..], |r| r.epochs.as_slice());
+        epochs.iter().map(move |e| {
+            vec![
+                slot.run.id.to_string(),
+                dataset.to_owned(),
+                label.to_owned(),
+                slot.run.spec.seed.to_string(),
+                e.epoch.to_string(),
+                optional(e.train_loss),
+                e.train_accuracy.to_string(),
+                optional(e.val_loss),
+                e.val_accuracy.to_string(),
+                e.learning_rate.to_string(),
+                optional(e.lambda),
+                e.seconds.to_string(),
+            ]
+        })
+    });
+    write(&header, rows)
+}
+
+/// One row per configuration and data set.
+pub fn summaries(report: &Report) -> String {
+    let header = [
+        "dataset",
+        "configuration",
+        "planned",
+        "n",
+        "failed",
+        "cancelled",
+        "pending",
+        "diverged",
+        "without_accuracy",
+        "n_val",
+        "mean",
+        "sd",
+        "on_these_low",
+        "on_these_high",
+        "beyond_low",
+        "beyond_high",
+        "min",
+        "median",
+        "max",
+        "iqm",
+        "balanced_accuracy",
+    ]
+    .map(str::to_owned);
+    let rows = report.datasets.iter().flat_map(|d| {
+        d.summaries.iter().map(|s| {
+            let (e1, e2) = (ends(s.on_these), ends(s.beyond));
+            let mut row = vec![d.name.clone(), s.label.clone()];
+            row.extend(
+                [s.planned, s.n, s.failed, s.cancelled, s.pending, s.diverged, s.without_accuracy]
+                    .map(|n| n.to_string()),
+            );
+            row.push(s.n_val.to_string());
+            row.extend(
+                [
+                    s.mean,
+                    s.sd,
+                    e1.0,
+                    e1.1,
+                    e2.0,
+                    e2.1,
+                    s.min,
+                    s.median,
+                    s.max,
+                    s.iqm,
+                    s.balanced_accuracy,
+                ]
+                .map(optional),
+            );
+            row
+        })
+    });
+    write(&header, rows)
+}
+
+/// One row per comparison.
+pub fn comparisons(report: &Report) -> String {
+    let header = [
+        "dataset",
+        "reference",
+        "configuration",
+        "pairs",
+        "dropped",
+        "difference",
+        "on_these_low",
+        "on_these_high",
+        "on_these_p",
+        "on_these_p_adjusted",
+        "on_these_p_min",
+        "on_these_verdict",
+        "beyond_low",
+        "beyond_high",
+        "beyond_p",
+        "beyond_p_adjusted",
+        "beyond_verdict",
+        "m",
+        "tost_p_adjusted",
+        "headline",
+        "marks",
+    ]
+    .map(str::to_owned);
+    let rows = report.datasets.iter().flat_map(|d| {
+        d.family.iter().flat_map(|f| &f.comparisons).map(|c| {
+            let (e1, e2) = (ends(c.on_these.interval), ends(c.beyond.interval));
+            let marks: Vec<_> =
+                c.headline.iter().flat_map(|h| &h.marks).map(|m| m.word()).collect();
+            vec![
+                d.name.clone(),
+                c.a_label.clone(),
+                c.b_label.clone(),
+                c.pairs.len().to_string(),
+                c.dropped.to_string(),
+                optional(c.estimate),
+                optional(e1.0),
+                optional(e1.1),
+                optional(c.on_these.p),
+                optional(c.on_these.p_adjusted),
+                optional(c.on_these.p_min),
+                c.on_these.verdict.as_ref().map(|v| v.text.clone()).unwrap_or_default(),
+                optional(e2.0),
+                optional(e2.1),
+                optional(c.beyond.p),
+                optional(c.beyond.p_adjusted),
+                c.beyond.verdict.as_ref().map(|v| v.text.clone()).unwrap_or_default(),
+                c.on_these.m.to_string(),
+                optional(c.on_these.tost_p_adjusted),
+                c.headline.as_ref().map(|h| h.text.clone()).unwrap_or_default(),
+                marks.join("; "),
+            ]
+        })
+    });
+    write(&header, rows)
+}
+
+pub(crate) fn state_word(state: StateName) -> &'static str {
+    match state {
+        StateName::Queued => "queued",
+        StateName::Leased => "leased",
+        StateName::Delayed => "delayed",
+        StateName::Succeeded => "succeeded",
+        StateName::Failed => "failed",
+        StateName::Cancelled => "cancelled",
+    }
+}
+
+fn end_word(end: RunEnd) -> &'static str {
+    match end {
+        RunEnd::Completed => "completed",
+        RunEnd::Diverged => "diverged",
+    }
+}
+
+fn ends(interval: Option<Interval>) -> (Option<f64>, Option<f64>) {
+    (interval.map(|i| i.low), interval.map(|i| i.high))
+}
+
+fn optional<T: ToString>(value: Option<T>) -> String {
+    value.map(|v| v.to_string()).unwrap_or_default()
+}
+
+fn write(header: &[String], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut writer = Writer::from_writer(Vec::new());
+    let why = "every row has as many fields as the header, and memory takes what is written";
+    writer.write_record(header).expect(why);
+    for row in rows {
+        writer.write_record(row).expect(why);
+    }
+    String::from_utf8(writer.into_inner().expect(why)).expect("fields are text")
+}

@@ -1,0 +1,487 @@
+//! The report as one HTML file: no script, nothing fetched, readable on a phone, in the dark and on paper.
+//!
+//! Verdicts first, then each data set with its figures and tables, then failures, method and how to reproduce. Words come from
+//! `phrases`, figures from [`crate::plot`]; nothing is computed here.
+
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::format::{self, NONE};
+use crate::phrases;
+use crate::plot::{self, Figure, FigureKind};
+use crate::report::{Comparison, DataSetReport, Family, HeadlineKind, Report, Summary};
+
+/// Rows of a comparison table; the rest is in `comparisons.csv`.
+const MOST_ROWS: usize = 400;
+
+/// The page.
+pub fn page(report: &Report) -> String {
+    page_with(report, &plot::figures(report))
+}
+
+pub(crate) fn page_with(report: &Report, figures: &[Figure]) -> String {
+    let title = format!("{} · sweep report", report.sweep.name);
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                title { (title) }
+                style { (PreEscaped(include_str!("report.css"))) (PreEscaped(plot::STYLE)) }
+            }
+            body {
+                a.skip href="#verdicts" { "Skip to the verdicts" }
+                header { (head(report)) }
+                (contents(report))
+                main {
+                    (verdicts(report))
+                    @for (index, dataset) in report.datasets.iter().enumerate() {
+                        (dataset_section(report, dataset, figures.iter().filter(|f| f.dataset == index)))
+                    }
+                    (across(report))
+                    (failures(report))
+                    (method(report))
+                    (reproduce(report))
+                }
+                footer { p { "Made by sweep " (report.sweep.version) ". Sweep id " code { (report.sweep.id) } "." } }
+            }
+        }
+    }
+    .into_string()
+}
+
+fn head(report: &Report) -> Markup {
+    let p = &report.progress;
+    html! {
+        p.kicker { "sweep report" }
+        h1 { (report.sweep.name) }
+        @if !report.sweep.description.is_empty() { p.lead { (report.sweep.description) } }
+        dl.facts {
+            div { dt { "Data sets" } dd { (report.datasets.len()) } }
+            div { dt { "Configurations" } dd { (report.candidates.len()) } }
+            div { dt { "Seeds" } dd { (report.sweep.seeds.len()) } }
+            div { dt { "Runs" } dd {
+                @if report.finished() { (p.total) } @else { (phrases::ended(report)) " of " (p.total) }
+            } }
+            div { dt { "Failed" } dd { (p.failed) } }
+            @if p.diverged > 0 { div { dt { "Diverged" } dd { (p.diverged) } } }
+            @if report.timing.seconds > 0.0 { div { dt { "Training time" } dd { (format::duration(report.timing.seconds)) } } }
+        }
+        @if !report.notes.is_empty() {
+            ul.notes { @for note in &report.notes { li { (capital(&note.text)) } } }
+        }
+    }
+}
+
+fn contents(report: &Report) -> Markup {
+    html! {
+        nav aria-label="Contents" {
+            ul {
+                li { a href="#verdicts" { "Verdicts" } }
+                @for d in &report.datasets { li { a href={ "#" (anchor(d)) } { (d.name) } } }
+                @if report.across.is_some() { li { a href="#across" { "Across data sets" } } }
+                @if !report.failures.is_empty() { li { a href="#failures" { "Failures" } } }
+                li { a href="#method" { "How to read this" } }
+                li { a href="#reproduce" { "Reproduce" } }
+            }
+        }
+    }
+}
+
+fn anchor(d: &DataSetReport) -> String {
+    format!("data-{}", d.name)
+}
+
+/// Only what may be said, one line per comparison.
+fn verdicts(report: &Report) -> Markup {
+    html! {
+        section id="verdicts" {
+            h2 { "Verdicts" }
+            @for d in &report.datasets {
+                div.verdict-block {
+                    h3 { a href={ "#" (anchor(d)) } { (d.name) } }
+                    @match &d.family {
+                        Some(family) => {
+                            p.quiet { (sentence(&phrases::dataset_line(report, d))) }
+                            ul.verdicts {
+                                @for c in family.comparisons.iter().take(MOST_ROWS) {
+                                    li {
+                                        (badge(c))
+                                        span.who { (comparison_label(c, family)) }
+                                        span.diff { (difference(c)) }
+                                        span.what { (phrases::verdict_cell(c, d)) }
+                                    }
+                                }
+                            }
+                            (left_out(family))
+                        }
+                        None => { p.quiet { "Nothing is compared here: there is no baseline, or fewer than two configurations." } }
+                    }
+                    @if let Some(line) = phrases::best_set_line(d) { p.best { (capital(&line)) } }
+                    @for note in &d.notes { p.note { (capital(&note.text)) } }
+                }
+            }
+        }
+    }
+}
+
+fn left_out(family: &Family) -> Markup {
+    let rest = family.comparisons.len().saturating_sub(MOST_ROWS);
+    html! { @if rest > 0 { p.quiet { (rest) " more comparisons are in comparisons.csv." } } }
+}
+
+fn comparison_label(c: &Comparison, family: &Family) -> String {
+    if family.baseline.is_some() {
+        c.b_label.clone()
+    } else {
+        format!("{} − {}", c.b_label, c.a_label)
+    }
+}
+
+fn difference(c: &Comparison) -> String {
+    c.estimate.map_or_else(|| NONE.to_owned(), |e| format!("{} pp", format::points(e)))
+}
+
+/// A sign beside the colour: meaning never hangs on colour alone.
+fn badge(c: &Comparison) -> Markup {
+    let (class, sign, words) = match c.headline.as_ref().map(|h| h.kind) {
+        Some(HeadlineKind::Better) => ("up", "▲", "better"),
+        Some(HeadlineKind::BetterQualified) => ("up half", "△", "better, with a qualification"),
+        Some(HeadlineKind::Worse) => ("down", "▼", "worse"),
+        Some(HeadlineKind::WorseQualified) => ("down half", "▽", "worse, with a qualification"),
+        Some(HeadlineKind::Equivalent) => ("same", "≈", "equivalent"),
+        Some(HeadlineKind::Unresolved) => ("open", "?", "unresolved"),
+        Some(HeadlineKind::Untestable) => ("open", "·", "untestable"),
+        None => ("open", "…", "not all runs have ended"),
+    };
+    html! { span class={ "badge " (class) } role="img" aria-label=(words) title=(words) { (sign) } }
+}
+
+fn dataset_section<'a>(
+    report: &Report,
+    d: &DataSetReport,
+    figures: impl Iterator<Item = &'a Figure>,
+) -> Markup {
+    let figures: Vec<&Figure> = figures.collect();
+    let of = |kinds: &[FigureKind]| -> Vec<&Figure> {
+        figures.iter().copied().filter(|f| kinds.contains(&f.kind)).collect()
+    };
+    html! {
+        section id=(anchor(d)) {
+            h2 { (d.title) }
+            dl.facts {
+                div { dt { "Training images" } dd { (d.n_train) } }
+                div { dt { "Validation images" } dd { (d.n_val) } }
+                div { dt { "Classes" } dd { (d.classes.len()) } }
+                div { dt { "One image" } dd { (format::short(100.0 / f64::from(d.n_val.max(1)), 2)) " pp" } }
+                div { dt { "Counts as equivalent" } dd { "±" (format::short(d.rope * 100.0, 2)) " pp" } }
+            }
+            @if let Some(family) = &d.family { (comparison_table(report, d, family)) }
+            @for f in of(&[FigureKind::Differences, FigureKind::Intervals, FigureKind::HeatMap]) { (figure(f)) }
+            (summary_table(report, d))
+            @for f in of(&[FigureKind::Accuracy, FigureKind::Objective]) { (figure(f)) }
+            @if let Some(family) = &d.family { (sensitivity_table(family)) (variance_table(family)) }
+        }
+    }
+}
+
+fn figure(f: &Figure) -> Markup {
+    html! {
+        figure id={ "figure-" (f.name) } {
+            div.scroll { (PreEscaped(f.inline())) }
+            figcaption { strong { (sentence(&f.title)) } " " (f.caption) }
+        }
+    }
+}
+
+fn comparison_table(report: &Report, d: &DataSetReport, family: &Family) -> Markup {
+    html! {
+        div.scroll {
+            table {
+                caption { (sentence(&phrases::dataset_line(report, d))) }
+                thead {
+                    tr {
+                        th rowspan="2" { "Configuration" }
+                        th rowspan="2" .number { "Difference" }
+                        th colspan="2" scope="colgroup" { "On these images (E1)" }
+                        th colspan="2" scope="colgroup" { "On images like these (E2)" }
+                        th rowspan="2" .number { "Pairs" }
+                        th rowspan="2" { "Verdict" }
+                    }
+                    tr { th { "interval, pp" } th.number { "p, adjusted" } th { "interval, pp" } th.number { "p, adjusted" } }
+                }
+                tbody {
+                    @for c in family.comparisons.iter().take(MOST_ROWS) {
+                        tr {
+                            th scope="row" { (comparison_label(c, family)) }
+                            td.number { (difference(c)) }
+                            td { (format::points_interval(c.on_these.interval)) }
+                            td.number { (p(c.on_these.p_adjusted)) }
+                            td { (format::points_interval(c.beyond.interval)) }
+                            td.number { (p(c.beyond.p_adjusted)) }
+                            td.number { (c.pairs.len()) }
+                            td { (badge(c)) " " (phrases::verdict_cell(c, d)) }
+                        }
+                    }
+                }
+            }
+        }
+        (left_out(family))
+    }
+}
+
+fn summary_table(report: &Report, d: &DataSetReport) -> Markup {
+    let conf = format::short(report.sweep.analysis.confidence * 100.0, 1);
+    let in_best =
+        |s: &Summary| d.best_set.as_ref().is_some_and(|b| b.members.contains(&s.candidate));
+    html! {
+        div.scroll {
+            table {
+                caption { "Validation accuracy in percent, in the order of the sweep file; " (conf) " % intervals. ● marks the best set." }
+                thead { tr {
+                    th { "Configuration" } th.number { "Seeds" } th.number { "Mean" } th { "On these images" } th { "On images like these" }
+                    th.number { "sd" } th.number { "Median" } th.number { "Balanced" } th.number { "Images right" } th { "Runs" }
+                } }
+                tbody {
+                    @for s in &d.summaries {
+                        tr {
+                            th scope="row" { @if in_best(s) { span.mark title="in the best set" { "● " } } (s.label) }
+                            td.number { (s.n) "/" (s.planned) }
+                            td.number { (format::percent_or_dash(s.mean)) }
+                            td { (format::percent_interval(s.on_these)) }
+                            td { (format::percent_interval(s.beyond)) @if s.beyond_method == Some(crate::report::BeyondMethod::Wilson) { " (Wilson)" } }
+                            td.number { (format::percent_or_dash(s.sd)) }
+                            td.number { (format::percent_or_dash(s.median)) }
+                            td.number { (format::percent_or_dash(s.balanced_accuracy)) }
+                            td.number { (images_right(s)) }
+                            td { (phrases::state_words(s)) }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Counts beside percentages: the range over seeds, out of the images.
+fn images_right(s: &Summary) -> String {
+    let counts = || s.values.iter().map(|v| v.correct);
+    match (counts().min(), counts().max()) {
+        (Some(low), Some(high)) if low == high => format!("{low} of {}", s.n_val),
+        (Some(low), Some(high)) => format!("{low}–{high} of {}", s.n_val),
+        _ => NONE.to_owned(),
+    }
+}
+
+fn sensitivity_table(family: &Family) -> Markup {
+    let rows: Vec<_> = family
+        .comparisons
+        .iter()
+        .take(MOST_ROWS)
+        .filter_map(|c| Some((c, c.sensitivity.as_ref()?)))
+        .collect();
+    html! {
+        @if !rows.is_empty() {
+            details {
+                summary { "Sensitivity: other tests and effect sizes" }
+                div.scroll {
+                    table {
+                        caption { "Not adjusted and never used for a verdict. A12: chance that a run of this configuration beats an unpaired run of the other; pairs won: share of seeds, ties half; FDR: Benjamini–Hochberg, for screening." }
+                        thead { tr {
+                            th { "Configuration" } th.number { "sign-flip p" } th.number { "smallest possible" } th.number { "Wilcoxon p" } th.number { "paired t p" }
+                            th.number { "TOST p, adjusted" } th.number { "FDR" } th.number { "Hodges–Lehmann, pp" } th.number { "A12" } th.number { "pairs won" } th.number { "g" }
+                        } }
+                        tbody {
+                            @for (c, s) in rows {
+                                tr {
+                                    th scope="row" { (comparison_label(c, family)) }
+                                    td.number { (p(s.sign_flip)) }
+                                    td.number { (p(c.on_these.p_min)) }
+                                    td.number { (p(s.wilcoxon)) }
+                                    td.number { (p(s.paired_t)) }
+                                    td.number { (p(c.on_these.tost_p_adjusted)) }
+                                    td.number { (p(s.fdr)) }
+                                    td.number { (s.hodges_lehmann.map_or_else(|| NONE.to_owned(), format::points)) }
+                                    td.number { (two(s.a12)) }
+                                    td.number { (two(s.outperforms)) }
+                                    td.number { (s.g_z.map_or_else(|| NONE.to_owned(), |g| format::signed(g, 2))) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn variance_table(family: &Family) -> Markup {
+    let rows: Vec<_> = family
+        .comparisons
+        .iter()
+        .take(MOST_ROWS)
+        .filter_map(|c| Some((c, c.beyond.components?)))
+        .collect();
+    let share = |part: f64, c: crate::report::Components| {
+        let all = c.seed.max(0.0) + c.image.max(0.0) + c.residual.max(0.0);
+        if all > 0.0 { format!("{:.0} %", part.max(0.0) / all * 100.0) } else { NONE.to_owned() }
+    };
+    html! {
+        @if !rows.is_empty() {
+            details {
+                summary { "Where the uncertainty comes from: seeds, images, the rest" }
+                div.scroll {
+                    table {
+                        caption { "Shares of the variance of one image's difference on one seed. More seeds shrink the parts of seeds and the rest, never the part of images: the floor is the smallest difference that any number of seeds could resolve beyond these images (80 % power)." }
+                        thead { tr { th { "Configuration" } th.number { "seeds" } th.number { "images" } th.number { "rest" } th.number { "standard error, pp" } th.number { "floor, pp" } } }
+                        tbody {
+                            @for (c, parts) in rows {
+                                tr {
+                                    th scope="row" { (comparison_label(c, family)) }
+                                    td.number { (share(parts.seed, parts)) }
+                                    td.number { (share(parts.image, parts)) }
+                                    td.number { (share(parts.residual, parts)) }
+                                    td.number { (format::percent_or_dash(c.beyond.se)) }
+                                    td.number { (format::percent_or_dash(c.beyond.floor)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn across(report: &Report) -> Markup {
+    html! {
+        @if let Some(across) = &report.across {
+            section id="across" {
+                h2 { "Across data sets" }
+                p { (capital(&across.wording)) }
+                div.scroll {
+                    table {
+                        thead { tr { th { "Configuration" } th.number { "Mean difference" } th.number { "Standard error, pp" } } }
+                        tbody {
+                            @for row in &across.rows {
+                                tr {
+                                    th scope="row" { (row.label) }
+                                    td.number { (format::points(row.estimate)) " pp" }
+                                    td.number { (format::percent_or_dash(row.se)) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn failures(report: &Report) -> Markup {
+    html! {
+        @if !report.failures.is_empty() {
+            section id="failures" {
+                h2 { "Failures" }
+                p { "These runs have no result. Their pairs are left out, and a comparison that lost more runs on one side than on the other is marked censored." }
+                div.scroll {
+                    table {
+                        thead { tr { th { "Run" } th { "Data set" } th { "Configuration" } th.number { "Seed" } th { "Message" } } }
+                        tbody {
+                            @for f in &report.failures {
+                                tr {
+                                    td { code { (f.run) } }
+                                    td { (f.dataset) }
+                                    td { (f.label) }
+                                    td.number { (f.seed) }
+                                    td { (f.error.as_deref().unwrap_or("no message")) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn method(report: &Report) -> Markup {
+    let a = &report.sweep.analysis;
+    let conf = format::short(a.confidence * 100.0, 1);
+    html! {
+        section id="method" {
+            h2 { "How to read this" }
+            dl.words {
+                dt { "On these images (E1)" }
+                dd { "The mean over training randomness with the split and its images fixed. Seeds are paired: the same seed gives every loss the same starting weights, batch order and augmentation. Test: " (phrases::test_words(a.test)) "; interval: paired t, " (conf) " %." }
+                dt { "On images like these (E2)" }
+                dd { "Over seeds and over the population the images come from. All seeds meet the same images, so seeds × images are crossed: a two-way t, " (conf) " %. An unqualified “better” needs both." }
+                dt { "p" }
+                dd { "Two-sided, corrected by " (phrases::correction_name(a.correction)) " over the comparisons of a data set, each estimand by itself; level " (format::short(a.alpha, 4)) "." }
+                dt { "better, worse" }
+                dd { "The p value is at most the level and the interval excludes 0. “Negligible”: the whole interval counts as equivalent. “Size unresolved”: the estimate is smaller than what counts as equivalent, the interval reaches further." }
+                dt { "equivalent" }
+                dd { "Two one-sided tests place the difference within the band that counts as equivalent. A large p alone never shows that." }
+                dt { "unresolved" }
+                dd { "None of these. The numbers of seeds are for 80 % power; from fewer than 10 pairs they are planned with the upper 80 % limit of the standard deviation." }
+                dt { "cannot be resolved by seeds" }
+                dd { "The part of the uncertainty that comes from the images alone is larger than the difference asked for: only more images help." }
+                dt { "not distinguishable from the best" }
+                dd { "A configuration leaves this set only when another beats it one-sided at the level divided by the number of its rivals. The true best stays in with the sweep's confidence." }
+            }
+        }
+    }
+}
+
+fn reproduce(report: &Report) -> Markup {
+    let s = &report.sweep;
+    html! {
+        section id="reproduce" {
+            h2 { "Reproduce" }
+            p { "Same file, same data, same program: the same runs, bit for bit on a CPU. Runs that are known are not trained again." }
+            pre { code { "sweep run " (shell(&s.file)) } }
+            dl.words {
+                dt { "Sweep" } dd { code { (s.id) } }
+                dt { "Analysis" } dd { code { (s.analysis_digest) } @if s.post_hoc { " (at submission: " code { (s.analysis_at_submit) } ")" } }
+                @for d in &report.datasets {
+                    dt { (d.name) }
+                    dd { "content " code { (d.content) } br; "split " code { (d.split) } }
+                }
+            }
+            p.quiet { "Beside this page: report.json (every count, interval, p value and digest), runs.csv, epochs.csv, summaries.csv, comparisons.csv, tables.tex, report.md, figures/." }
+            @if !s.text.is_empty() {
+                details open { summary { (s.file) } pre { code { (s.text) } } }
+            }
+        }
+    }
+}
+
+/// The file name as a shell takes it.
+fn shell(file: &str) -> String {
+    let plain = !file.is_empty()
+        && file.chars().all(|c| c.is_ascii_alphanumeric() || "._-/+@%:,".contains(c));
+    if plain { file.to_owned() } else { format!("'{}'", file.replace('\'', "'\\''")) }
+}
+
+fn p(value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), format::p_value)
+}
+
+fn two(value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), |v| format!("{v:.2}"))
+}
+
+/// A fragment with a full stop; it may start with a name, which keeps its case.
+fn sentence(text: &str) -> String {
+    let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
+    format!("{text}{stop}")
+}
+
+/// A fragment that starts with an ordinary word, as a sentence.
+fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    sentence(&format!("{first}{}", chars.as_str()))
+}

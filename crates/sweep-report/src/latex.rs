@@ -1,0 +1,117 @@
+//! Tables for a paper: LaTeX with `booktabs`, one for estimates and one for comparisons per data set.
+
+use crate::format;
+use crate::phrases;
+use crate::report::{DataSetReport, Report};
+
+/// All tables of the report, with the comment that says what they need.
+pub fn tables(report: &Report) -> String {
+    let mut out = format!("% {}: needs \\usepackage{{booktabs}}\n", one_line(&report.sweep.name));
+    for note in &report.notes {
+        out.push_str(&format!("% {}\n", one_line(&note.text)));
+    }
+    for dataset in &report.datasets {
+        estimates(&mut out, report, dataset);
+        comparisons(&mut out, report, dataset);
+    }
+    out
+}
+
+fn estimates(out: &mut String, report: &Report, dataset: &DataSetReport) {
+    let conf = format::short(report.sweep.analysis.confidence * 100.0, 1);
+    let caption = format!(
+        "{}: validation accuracy in percent on {} images. Mean over n seeds with the half-width of its {conf} % t interval on these images, and the {conf} % crossed seeds × images interval on images like these.",
+        dataset.name, dataset.n_val
+    );
+    open(out, &caption, &format!("tab:{}-accuracy", dataset.name), "lrll");
+    out.push_str("configuration & $n$ & on these images & on images like these \\\\\n\\midrule\n");
+    for s in &dataset.summaries {
+        out.push_str(&format!(
+            "{} & {} & {} & {} \\\\\n",
+            escape(&s.label),
+            s.n,
+            escape(&format::mean_with_half_width(s.mean, s.on_these)),
+            escape(&format::percent_interval(s.beyond))
+        ));
+    }
+    close(out);
+}
+
+fn comparisons(out: &mut String, report: &Report, dataset: &DataSetReport) {
+    let Some(family) = &dataset.family else { return };
+    let caption =
+        format!("{}. Differences in percentage points.", phrases::dataset_line(report, dataset));
+    open(out, &caption, &format!("tab:{}-comparisons", dataset.name), "lrlrlrl");
+    out.push_str("configuration & difference & on these images & $p$ & on images like these & $p$ & verdict \\\\\n\\midrule\n");
+    for c in &family.comparisons {
+        let label = if family.baseline.is_some() {
+            c.b_label.clone()
+        } else {
+            format!("{} − {}", c.b_label, c.a_label)
+        };
+        let p = |p: Option<f64>| p.map_or_else(|| format::NONE.to_owned(), format::p_value);
+        let cells = [
+            label,
+            c.estimate.map_or_else(|| format::NONE.to_owned(), format::points),
+            format::points_interval(c.on_these.interval),
+            p(c.on_these.p_adjusted),
+            format::points_interval(c.beyond.interval),
+            p(c.beyond.p_adjusted),
+            phrases::verdict_cell(c, dataset),
+        ];
+        out.push_str(&format!("{} \\\\\n", cells.map(|c| escape(&c)).join(" & ")));
+    }
+    close(out);
+}
+
+fn open(out: &mut String, caption: &str, label: &str, columns: &str) {
+    out.push_str(&format!(
+        "\n\\begin{{table}}\n\\centering\n\\caption{{{}}}\n\\label{{{label}}}\n\\begin{{tabular}}{{{columns}}}\n\\toprule\n",
+        escape(caption)
+    ));
+}
+
+fn close(out: &mut String) {
+    out.push_str("\\bottomrule\n\\end{tabular}\n\\end{table}\n");
+}
+
+fn one_line(text: &str) -> String {
+    text.replace(['\n', '\r'], " ")
+}
+
+/// Text that LaTeX prints as it is; the few signs of this crate beyond ASCII in math mode.
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        match c {
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
+                out.push('\\');
+                out.push(c);
+            }
+            '~' => out.push_str("\\textasciitilde{}"),
+            '^' => out.push_str("\\textasciicircum{}"),
+            '\\' => out.push_str("\\textbackslash{}"),
+            '−' => out.push_str("$-$"),
+            '±' => out.push_str("$\\pm$"),
+            '×' => out.push_str("$\\times$"),
+            '<' => out.push_str("$<$"),
+            '>' => out.push_str("$>$"),
+            '—' => out.push_str("---"),
+            '–' => out.push_str("--"),
+            '\n' | '\r' => out.push(' '),
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn labels_cannot_break_a_table() {
+        assert_eq!(
+            super::escape("am_softmax(m=0.2) & −1 % \\x"),
+            "am\\_softmax(m=0.2) \\& $-$1 \\% \\textbackslash{}x"
+        );
+    }
+}

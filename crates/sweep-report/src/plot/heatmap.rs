@@ -1,0 +1,299 @@
+//! Heat map of a loss with two varying settings, or a strip of one: mean ± half-width (n) per cell, best set outlined.
+
+use serde_json::Value;
+
+use super::svg::{Anchor, Canvas, escape, num, shorten};
+use super::{Figure, FigureKind};
+use crate::format;
+use crate::parts::{Part, loss_name, parts, short_name};
+use crate::report::{DataSetReport, Report, Summary};
+
+const CELL: (f64, f64) = (92.0, 44.0);
+const LEFT: f64 = 90.0;
+const TOP: f64 = 34.0;
+/// Figures of a data set; a grid of many further settings has a slice each.
+const MOST_SLICES: usize = 12;
+/// Cells to a side beyond which text no longer fits.
+const MOST_CELLS: usize = 20;
+
+pub(super) fn figures(report: &Report, index: usize) -> Vec<Figure> {
+    let settings: Vec<Vec<Part>> = report.candidates.iter().map(parts).collect();
+    let names: Vec<String> = report.candidates.iter().map(loss_name).collect();
+    let mut losses: Vec<&str> = Vec::new();
+    for name in &names {
+        if !losses.contains(&name.as_str()) {
+            losses.push(name);
+        }
+    }
+    let mut out = Vec::new();
+    for loss in losses {
+        let members: Vec<usize> = (0..names.len()).filter(|i| names[*i] == loss).collect();
+        for grid in grids(loss, &members, &settings) {
+            if out.len() == MOST_SLICES {
+                return out;
+            }
+            out.extend(figure(report, index, &grid, &settings, out.len()));
+        }
+    }
+    out
+}
+
+/// One loss over one or two settings, all else equal.
+struct Grid {
+    loss: String,
+    x: String,
+    y: Option<String>,
+    members: Vec<usize>,
+    /// What is equal here but differs between the loss's grids.
+    slice: String,
+}
+
+fn value<'a>(settings: &'a [Vec<Part>], candidate: usize, name: &str) -> Option<&'a Part> {
+    settings[candidate].iter().find(|p| p.name == name)
+}
+
+fn grids(loss: &str, members: &[usize], settings: &[Vec<Part>]) -> Vec<Grid> {
+    let mut varying: Vec<&str> = Vec::new();
+    for part in members.iter().flat_map(|m| &settings[*m]) {
+        let differs = members
+            .iter()
+            .any(|m| value(settings, *m, &part.name).map(|p| &p.value) != Some(&part.value));
+        if differs && !varying.contains(&part.name.as_str()) {
+            varying.push(&part.name);
+        }
+    }
+    // Margin down, scale across, as in the papers; then whatever else varies.
+    let rank = |name: &str| match name {
+        "scale" => 0,
+        "margin" | "max_margin" => 1,
+        name if !name.contains('.') => 2,
+        _ => 3,
+    };
+    varying.sort_by_key(|name| rank(name));
+    let Some((x, rest)) = varying.split_first() else { return Vec::new() };
+    let (y, rest) = match rest.split_first() {
+        Some((y, rest)) => (Some((*y).to_owned()), rest),
+        None => (None, rest),
+    };
+    let mut out: Vec<Grid> = Vec::new();
+    for m in members {
+        let slice: Vec<String> = rest
+            .iter()
+            .filter_map(|name| {
+                value(settings, *m, name)
+                    .map(|p| format!("{}={}", short_name(name, &varying), p.text()))
+            })
+            .collect();
+        let slice = slice.join(", ");
+        match out.iter_mut().find(|g| g.slice == slice) {
+            Some(grid) => grid.members.push(*m),
+            None => out.push(Grid {
+                loss: loss.to_owned(),
+                x: (*x).to_owned(),
+                y: y.clone(),
+                members: vec![*m],
+                slice,
+            }),
+        }
+    }
+    out.retain(|g| g.members.len() > 1);
+    out
+}
+
+/// Distinct values in rising order where all are numbers, else in the order of the file.
+fn axis(grid: &Grid, name: &str, settings: &[Vec<Part>]) -> Vec<Part> {
+    let mut out: Vec<Part> = Vec::new();
+    for part in grid.members.iter().filter_map(|m| value(settings, *m, name)) {
+        if !out.iter().any(|p| p.value == part.value) {
+            out.push(part.clone());
+        }
+    }
+    if out.iter().all(|p| p.number().is_some()) {
+        out.sort_by(|a, b| a.number().unwrap_or(0.0).total_cmp(&b.number().unwrap_or(0.0)));
+    }
+    out
+}
+
+fn figure(
+    report: &Report,
+    index: usize,
+    grid: &Grid,
+    settings: &[Vec<Part>],
+    number: usize,
+) -> Option<Figure> {
+    let dataset = &report.datasets[index];
+    let xs = axis(grid, &grid.x, settings);
+    let ys = match &grid.y {
+        Some(y) => axis(grid, y, settings),
+        None => vec![Part { name: String::new(), value: Value::Null }],
+    };
+    if xs.len() > MOST_CELLS || ys.len() > MOST_CELLS {
+        return None;
+    }
+    let at = |x: &Part, y: &Part| -> Option<&Summary> {
+        let fits = |m: &&usize| {
+            value(settings, **m, &x.name).is_some_and(|p| p.value == x.value)
+                && (grid.y.is_none()
+                    || value(settings, **m, &y.name).is_some_and(|p| p.value == y.value))
+        };
+        let candidate = *grid.members.iter().find(fits)?;
+        dataset.summaries.iter().find(|s| s.candidate == candidate)
+    };
+    let means: Vec<f64> = grid
+        .members
+        .iter()
+        .filter_map(|m| dataset.summaries.iter().find(|s| s.candidate == *m)?.mean)
+        .collect();
+    let low = means.iter().copied().min_by(f64::total_cmp)?;
+    let high = means.iter().copied().max_by(f64::total_cmp)?;
+
+    let name = format!(
+        "{}-{}-grid{}",
+        dataset.name,
+        grid.loss,
+        if number == 0 { String::new() } else { format!("-{}", number + 1) }
+    );
+    let mut c = Canvas::default();
+    let short = |full: &str| short_name(full, &[full]).to_owned();
+    let (x_name, y_name) = (short(&grid.x), grid.y.as_deref().map(short));
+    for (i, x) in xs.iter().enumerate() {
+        c.text(
+            "label",
+            (LEFT + (i as f64 + 0.5) * CELL.0, TOP - 8.0),
+            Anchor::Middle,
+            &shorten(&format!("{x_name} {}", x.text()), 14),
+        );
+    }
+    for (j, y) in ys.iter().enumerate() {
+        let top = TOP + j as f64 * CELL.1;
+        if let Some(y_name) = &y_name {
+            c.text(
+                "label",
+                (LEFT - 10.0, top + CELL.1 / 2.0 + 4.0),
+                Anchor::End,
+                &shorten(&format!("{y_name} {}", y.text()), 14),
+            );
+        }
+        for (i, x) in xs.iter().enumerate() {
+            cell(
+                &mut c,
+                dataset,
+                at(x, y),
+                (LEFT + i as f64 * CELL.0, top),
+                (low, high),
+                report.sweep.analysis.alpha,
+            );
+        }
+    }
+    // Outlines last, so that no neighbour's fill covers them.
+    for (j, y) in ys.iter().enumerate() {
+        for (i, x) in xs.iter().enumerate() {
+            let member = at(x, y).is_some_and(|s| {
+                dataset.best_set.as_ref().is_some_and(|b| b.members.contains(&s.candidate))
+            });
+            if member {
+                c.rect(
+                    "best",
+                    (LEFT + i as f64 * CELL.0 + 2.0, TOP + j as f64 * CELL.1 + 2.0),
+                    (CELL.0 - 4.0, CELL.1 - 4.0),
+                );
+            }
+        }
+    }
+    let conf = format::short(report.sweep.analysis.confidence * 100.0, 1);
+    let against =
+        dataset.family.as_ref().and_then(|f| f.baseline.as_ref()).map(|b| b.label.clone());
+    let slice = if grid.slice.is_empty() { String::new() } else { format!(" ({})", grid.slice) };
+    Some(Figure {
+        title: format!(
+            "{}: {}{slice} by {}",
+            dataset.name,
+            grid.loss,
+            y_name.map_or_else(|| x_name.clone(), |y| format!("{y} and {x_name}"))
+        ),
+        caption: format!(
+            "Mean validation accuracy in percent, ± half-width of the {conf} % t interval over n seeds on these images (E1). Darker is higher, from {} to {}. Outlined: in the best set. Dashed: no accuracy.{} Neighbouring cells behave alike: a single cell above all its neighbours is more likely luck than a setting.",
+            format::percent(low),
+            format::percent(high),
+            match against {
+                Some(label) if report.finished() => format!(
+                    " Dot in the corner: not distinguished from {label} by screening (Benjamini–Hochberg over the data set's comparisons, false discovery rate {} %).",
+                    format::short(report.sweep.analysis.alpha * 100.0, 1)
+                ),
+                _ => String::new(),
+            }
+        ),
+        name,
+        dataset: index,
+        kind: FigureKind::HeatMap,
+        width: (LEFT + xs.len() as f64 * CELL.0 + 10.0).ceil() as u32,
+        height: (TOP + ys.len() as f64 * CELL.1 + 10.0).ceil() as u32,
+        body: c.finish(),
+    })
+}
+
+fn cell(
+    c: &mut Canvas,
+    dataset: &DataSetReport,
+    summary: Option<&Summary>,
+    (left, top): (f64, f64),
+    (low, high): (f64, f64),
+    alpha: f64,
+) {
+    let Some(s) = summary else { return };
+    let Some(mean) = s.mean else {
+        c.rect("blank", (left + 3.0, top + 3.0), (CELL.0 - 6.0, CELL.1 - 6.0));
+        c.text(
+            "small",
+            (left + CELL.0 / 2.0, top + CELL.1 / 2.0 + 4.0),
+            Anchor::Middle,
+            format::NONE,
+        );
+        return;
+    };
+    let share = if high > low { (mean - low) / (high - low) } else { 0.5 };
+    let (red, green, blue) = colour(share);
+    c.raw(&format!(
+        "<rect class=\"cell\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" fill=\"rgb({red},{green},{blue})\"><title>{}</title></rect>",
+        num(left),
+        num(top),
+        num(CELL.0),
+        num(CELL.1),
+        escape(&s.label)
+    ));
+    let class = if share > 0.65 { "on-dark" } else { "on-light" };
+    c.text(
+        class,
+        (left + CELL.0 / 2.0, top + CELL.1 / 2.0 - 2.0),
+        Anchor::Middle,
+        &format::mean_with_half_width(s.mean, s.on_these),
+    );
+    c.text(
+        class,
+        (left + CELL.0 / 2.0, top + CELL.1 / 2.0 + 13.0),
+        Anchor::Middle,
+        &format!("(n={})", s.n),
+    );
+    let unresolved =
+        dataset.family.iter().filter(|f| f.baseline.is_some()).flat_map(|f| &f.comparisons).any(
+            |k| {
+                k.b == s.candidate
+                    && k.sensitivity.as_ref().is_some_and(|x| x.fdr.is_none_or(|p| p > alpha))
+            },
+        );
+    if unresolved {
+        c.circle(
+            class,
+            (left + CELL.0 - 8.0, top + 8.0),
+            2.2,
+            "not distinguished from the baseline",
+        );
+    }
+}
+
+/// One hue from pale to deep blue, even steps of lightness: readable in print and by colour-blind readers.
+fn colour(share: f64) -> (u8, u8, u8) {
+    let (pale, deep) = ([226.0, 238.0, 247.0], [8.0, 69.0, 120.0]);
+    let mix = |i: usize| (pale[i] + (deep[i] - pale[i]) * share.clamp(0.0, 1.0)).round() as u8;
+    (mix(0), mix(1), mix(2))
+}

@@ -1,0 +1,7 @@
+//! Tests of the whole way from records to text.
+
+mod degenerate;
+mod pitfalls;
+mod speed;
+mod tables;
+mod verdicts;

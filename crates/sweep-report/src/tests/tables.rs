@@ -1,0 +1,173 @@
+//! Texts people and programs read, as they stand.
+
+use crate::terminal::{self, Style};
+use crate::testing::{Study, study};
+
+fn quick() -> Study {
+    let base = [49, 52, 50, 44];
+    study(
+        "  - softmax\n  - cosine\n  - am_softmax: { margin: [0.2, 0.4], scale: 10 }\n",
+        "8",
+        "baseline: softmax\n",
+        60,
+    )
+    .all(|c, s| base[c] + ((s * 5 + c * 3) % 4) as u32)
+    .failed(3, 2)
+}
+
+#[test]
+fn the_comparison_table_on_a_wide_terminal() {
+    insta::assert_snapshot!(terminal::comparison(&quick().report(), Style { width: 160, colour: false }), @r#"
+! losses have unequal numbers of configurations, and the larger grid has the larger winner's bonus: softmax 1, cosine 1, am_softmax 2
+
+digits, 60 validation images, against softmax (7–8 paired seeds; exact sign-flip on these images, crossed seeds × images beyond them; Holm over 3)
+                                   on these images                  on images like these
+  cosine                           +5.0 pp [+2.4, +7.6]   p 0.023   [+1.4, +8.6]   p 0.016    better
+  am_softmax(margin=0.2,scale=10)  +1.7 pp [−1.3, +4.6]   p 0.28    [−1.4, +4.7]   p 0.24
+        → unresolved — about 91 seeds for a difference this large, about 91 seeds for 1.67 pp
+  am_softmax(margin=0.4,scale=10)  −8.6 pp [−11.6, −5.6]  p 0.031   [−14.1, −3.1]  p 0.0090   worse, with reservation: censored [1 pair dropped]
+not distinguishable from the best on these images: cosine (3 of 4 excluded by one-sided exact sign-flip at 0.0167)
+! 1 run ended without an accuracy; the pairs they belong to are left out
+! choosing the best of 4: were all equally good, the best would still lead by about +1.5 pp
+"#);
+}
+
+#[test]
+fn the_comparison_table_on_a_narrow_terminal() {
+    insta::assert_snapshot!(terminal::comparison(&quick().report(), Style { width: 72, colour: false }), @r#"
+! losses have unequal numbers of configurations, and the larger grid
+  has the larger winner's bonus: softmax 1, cosine 1, am_softmax 2
+
+digits, 60 validation images, against softmax (7–8 paired seeds; exact
+  sign-flip on these images, crossed seeds × images beyond them; Holm
+  over 3)
+    on these images                  on images like these
+  cosine
+    +5.0 pp [+2.4, +7.6]   p 0.023   [+1.4, +8.6]   p 0.016    better
+  am_softmax(margin=0.2,scale=10)
+    +1.7 pp [−1.3, +4.6]   p 0.28    [−1.4, +4.7]   p 0.24
+    → unresolved — about 91 seeds for a difference this large, about 91
+      seeds for 1.67 pp
+  am_softmax(margin=0.4,scale=10)
+    −8.6 pp [−11.6, −5.6]  p 0.031   [−14.1, −3.1]  p 0.0090
+    → worse, with reservation: censored [1 pair dropped]
+not distinguishable from the best on these images: cosine (3 of 4
+  excluded by one-sided exact sign-flip at 0.0167)
+! 1 run ended without an accuracy; the pairs they belong to are left
+  out
+! choosing the best of 4: were all equally good, the best would still
+  lead by about +1.5 pp
+"#);
+}
+
+#[test]
+fn no_line_is_wider_than_the_terminal() {
+    for width in [60, 72, 80, 100, 120, 160] {
+        let text = terminal::comparison(&quick().report(), Style { width, colour: false });
+        for line in text.lines() {
+            assert!(line.chars().count() <= width, "{width}: {line}");
+        }
+    }
+}
+
+#[test]
+fn colour_changes_no_character() {
+    let report = quick().report();
+    let plain = terminal::comparison(&report, Style { width: 100, colour: false });
+    let mut stripped = String::new();
+    let mut rest = terminal::comparison(&report, Style { width: 100, colour: true });
+    while let Some(at) = rest.find('\u{1b}') {
+        stripped.push_str(&rest[..at]);
+        rest = rest[at..].split_once('m').unwrap().1.to_owned();
+    }
+    stripped.push_str(&rest);
+    assert_eq!(stripped, plain);
+}
+
+#[test]
+fn the_summary_and_the_status() {
+    let report = quick().report();
+    let text =
+        terminal::summary(&report, Style::default()) + &terminal::status(&report, Style::default());
+    insta::assert_snapshot!(text, @r#"
+softmax                            8/8     84.2 ±1.7 %  ▅▆▇
+cosine                             8/8     89.2 ±1.7 %  ▆▇█
+am_softmax(margin=0.2,scale=10)    8/8     85.8 ±1.7 %  ▆▆▇
+am_softmax(margin=0.4,scale=10)    7/8     75.5 ±1.7 %  ▅▆▇  1 failed, CENSORED
+32 runs, 47 s of training, 1 failed
+✗ digits am_softmax(margin=0.4,scale=10) seed 3: device lost: out of memory
+"#);
+}
+
+#[test]
+fn runs_as_csv() {
+    let text: Vec<String> =
+        crate::csv::runs(&quick().report()).lines().take(4).map(str::to_owned).collect();
+    insta::assert_snapshot!(text.join("\n"), @r#"
+run,dataset,configuration,seed,state,end,correct,n_val,accuracy,epochs,device,error,loss,label_smoothing,model.backbone,model.neck,model.weights,training.augment,training.batch_size,training.clip_norm,training.epochs,training.image_size,training.mode,training.optimizer.sgd.learning_rate,training.optimizer.sgd.momentum,training.optimizer.sgd.nesterov,training.optimizer.sgd.weight_decay,training.schedule,training.warmup_epochs,margin,scale
+vjlah2ubyscmgipojfv2,digits,softmax,1,succeeded,completed,49,60,0.8166666666666667,3,cpu,,softmax,0,small_cnn,null,random,none,32,10,3,8,full,0.01,0.9,false,0.0005,cosine,0,,
+r57ocx3hb52w2zrujcvu,digits,cosine,1,succeeded,completed,55,60,0.9166666666666666,3,cpu,,cosine,,small_cnn,null,random,none,32,10,3,8,full,0.01,0.9,false,0.0005,cosine,0,,
+ijf26r6mxnqkapskcz43,digits,"am_softmax(margin=0.2,scale=10)",1,succeeded,completed,52,60,0.8666666666666667,3,cpu,,am_softmax,,small_cnn,null,random,none,32,10,3,8,full,0.01,0.9,false,0.0005,cosine,0,0.2,10
+"#);
+}
+
+#[test]
+fn summaries_as_csv() {
+    insta::assert_snapshot!(crate::csv::summaries(&quick().report()), @r#"
+dataset,configuration,planned,n,failed,cancelled,pending,diverged,without_accuracy,n_val,mean,sd,on_these_low,on_these_high,beyond_low,beyond_high,min,median,max,iqm,balanced_accuracy
+digits,softmax,8,8,0,0,0,0,0,60,0.8416666666666667,0.019920476822239894,0.8250127312744343,0.858320602058899,0.7793214956432152,0.9040118376901182,0.8166666666666667,0.8416666666666667,0.8666666666666667,0.8416666666666667,0.8416666666666666
+digits,cosine,8,8,0,0,0,0,0,60,0.8916666666666667,0.019920476822239894,0.8750127312744344,0.908320602058899,0.8332390683635682,0.9500942649697652,0.8666666666666667,0.8916666666666667,0.9166666666666666,0.8916666666666667,0.8916666666666666
+digits,"am_softmax(margin=0.2,scale=10)",8,8,0,0,0,0,0,60,0.8583333333333333,0.019920476822239894,0.841679397941101,0.8749872687255656,0.8002086293915733,0.9164580372750932,0.8333333333333334,0.8583333333333333,0.8833333333333333,0.8583333333333333,0.8583333333333333
+digits,"am_softmax(margin=0.4,scale=10)",8,7,1,0,0,0,0,60,0.7547619047619047,0.018544954675472892,0.7376106822775429,0.7719131272462666,0.6802835014095537,0.8292403081142558,0.7333333333333333,0.75,0.7833333333333333,0.7533333333333334,0.7547619047619047
+"#);
+}
+
+#[test]
+fn comparisons_as_csv() {
+    insta::assert_snapshot!(crate::csv::comparisons(&quick().report()), @r#"
+dataset,reference,configuration,pairs,dropped,difference,on_these_low,on_these_high,on_these_p,on_these_p_adjusted,on_these_p_min,on_these_verdict,beyond_low,beyond_high,beyond_p,beyond_p_adjusted,beyond_verdict,m,tost_p_adjusted,headline,marks
+digits,softmax,cosine,8,0,0.05,0.024199834230828002,0.07580016576917199,0.0078125,0.0234375,0.0078125,better,0.014252551376489099,0.08574744862351091,0.007986945502568399,0.015973891005136798,better,3,1,better,
+digits,softmax,"am_softmax(margin=0.2,scale=10)",8,0,0.016666666666666666,-0.013124798637270174,0.0464581319706035,0.28125,0.28125,0.0078125,"unresolved — about 91 seeds for a difference this large, about 91 seeds for 1.67 pp",-0.01393774907032741,0.04727108240366074,0.23567013596967268,0.23567013596967268,"unresolved — about 105 seeds for a difference this large, about 105 seeds for 1.67 pp",3,1,"unresolved — about 91 seeds for a difference this large, about 91 seeds for 1.67 pp",
+digits,softmax,"am_softmax(margin=0.4,scale=10)",7,1,-0.08571428571428572,-0.11579952015594291,-0.05562905127262853,0.015625,0.03125,0.015625,worse,-0.14062671455800652,-0.030801856870564914,0.003008315817096152,0.009024947451288456,worse,3,1,"worse, with reservation: censored",censored
+"#);
+}
+
+#[test]
+fn epochs_as_csv_have_one_row_per_epoch_of_every_result() {
+    let study = quick();
+    let text = crate::csv::epochs(&study.input());
+    assert_eq!(text.lines().count(), 1 + 3 * 31);
+}
+
+#[test]
+fn the_tables_for_a_paper() {
+    let text = crate::latex::tables(&quick().report());
+    assert_eq!(text.matches("\\toprule").count(), 2);
+    assert!(
+        text.contains("am\\_softmax(margin=0.2,scale=10)")
+            && text.contains("$+$") | text.contains("+5.0")
+    );
+}
+
+#[test]
+fn the_page_is_one_file_that_fetches_nothing() {
+    let report = quick().report();
+    let page = crate::html::page(&report);
+    for forbidden in ["<script", "<link", "<img", "@import", "url(http", "src="] {
+        assert!(!page.contains(forbidden), "{forbidden}");
+    }
+    assert!(
+        page.contains("default-src 'none'")
+            && page.contains("sweep run study.yaml")
+            && page.contains("device lost: out of memory")
+    );
+    for figure in crate::plot::figures(&report) {
+        let svg = figure.svg();
+        assert!(
+            svg.contains("role=\"img\"") && svg.contains("<title id=") && svg.contains("<desc id="),
+            "{}",
+            figure.name
+        );
+        assert!(page.contains(&format!("id=\"{}-t\"", figure.name)));
+    }
+}
