@@ -1,1 +1,26 @@
-//! Where sweeps, runs and leases live: one trait, SQLite behind it.
+//! Where sweeps, runs and leases live: one trait, `SQLite` behind it.
+//!
+//! Reading order: [`words`] (what is said to a store and what it answers), [`policy`] (the numbers a caller sets), [`read`]
+//! (what readers see), [`store`] (the trait and [`AnyStore`], picked by URL), [`sqlite`], [`blobs`] (checkpoints as files).
+//! The life cycle itself is pure and lives in [`sweep_core::lifecycle`]. Not here: HTTP, training, reports.
+
+pub mod blobs;
+pub mod error;
+pub mod policy;
+pub mod read;
+pub mod sqlite;
+pub mod store;
+pub mod words;
+
+pub use error::StoreError;
+pub use policy::Policy;
+pub use read::{
+    AttemptEnding, AttemptRecord, Counts, Demand, Event, EventCursor, EventKind, Events,
+    PageCursor, RunDetail, RunPage, RunProgress, SweepStatus, WorkerStatus,
+};
+pub use store::{AnyStore, Store};
+pub use sweep_core::lifecycle::{CheckpointPointer, Holder, LossPolicy};
+pub use words::{
+    Applied, Command, Lease, Leased, NewSweep, Now, Order, Outcome, Progress, RequestId,
+    Submission, Submitted, SweepState, Ticked, Wish,
+};

@@ -1,0 +1,170 @@
+//! The trait every store fulfils, and [`AnyStore`], which picks one by its URL.
+
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use sweep_core::ids::{Digest, Fence, RunId, SweepId};
+use sweep_core::lifecycle::StateName;
+use sweep_core::record::RunRecord;
+use sweep_core::run::Run;
+use sweep_core::sweep::Document;
+
+use crate::error::StoreError;
+use crate::policy::Policy;
+use crate::read::{
+    Demand, EventCursor, Events, PageCursor, RunDetail, RunPage, RunProgress, SweepStatus,
+    WorkerStatus,
+};
+use crate::sqlite::Sqlite;
+use crate::words::{
+    Applied, Command, Leased, NewSweep, Now, Order, Outcome, Progress, Submitted, Ticked, Wish,
+};
+
+macro_rules! store_trait {
+    ($($(#[$doc:meta])* fn $name:ident(&self $(, $arg:ident: $type:ty)* $(,)?) -> $reply:ty;)*) => {
+        /// Where sweeps, runs and leases live.
+        ///
+        /// Every changing call is one atomic step and may be sent again: the reply may get lost, the effect does not double.
+        /// The future may be dropped at any time; the step then happens or not, but never by half.
+        pub trait Store: Clone + Send + Sync + 'static {
+            $($(#[$doc])* fn $name(&self $(, $arg: $type)*) -> impl Future<Output = Result<$reply, StoreError>> + Send;)*
+        }
+
+        impl Store for AnyStore {
+            $(async fn $name(&self $(, $arg: $type)*) -> Result<$reply, StoreError> {
+                match self {
+                    Self::Sqlite(store) => store.$name($($arg),*).await,
+                }
+            })*
+        }
+    };
+}
+
+store_trait! {
+    /// Adds runs (at most 500) to a sweep and the sweep to the store; `last` says that all runs of the round have arrived.
+    fn submit(&self, now: Now, sweep: &NewSweep, runs: &[Run], last: bool) -> Submitted;
+    /// Takes the next run by band, fair share and order. Sends again with the same request id until answered.
+    fn lease(&self, now: Now, wish: &Wish, policy: &Policy) -> Leased;
+    /// Extends a lease, hands over progress, and brings back the only orders a worker gets.
+    fn beat(&self, now: Now, run: &RunId, fence: Fence, progress: &Progress, policy: &Policy) -> Order;
+    /// Ends a lease. `log`: the attempt's log, of which the last 64 KiB are kept. Send again until answered.
+    fn finish(&self, now: Now, run: &RunId, fence: Fence, outcome: &Outcome, log: &str, policy: &Policy) -> Applied;
+    /// A person's command to a sweep or worker.
+    fn control(&self, now: Now, command: &Command) -> ();
+    /// Maintenance: expired leases, due runs, walks, pruning. Each second by any number of callers; again at once on `more`.
+    fn tick(&self, now: Now, policy: &Policy) -> Ticked;
+
+    /// All sweeps, newest first.
+    fn sweeps(&self) -> Vec<SweepStatus>;
+    /// One sweep with its document.
+    fn sweep(&self, sweep: &SweepId) -> Option<(SweepStatus, Document)>;
+    /// A page of a sweep's runs in the order of the sweep, of all states or those in `states`; `after`: where the last page ended.
+    fn runs(&self, sweep: &SweepId, states: &[StateName], after: Option<&PageCursor>, limit: u32) -> RunPage;
+    /// All runs of a sweep with their results, in the order of the sweep: what a report is made of.
+    fn results(&self, sweep: &SweepId) -> Vec<RunRecord>;
+    /// One run with its attempts, their errors and the ends of their logs.
+    fn run(&self, run: &RunId) -> Option<RunDetail>;
+    /// Epoch metrics of a run that has not ended; empty once it has.
+    fn live(&self, run: &RunId) -> RunProgress;
+    /// States of these runs, in their order; `None` where unknown. For "new against known" before submitting.
+    fn states(&self, runs: &[RunId]) -> Vec<Option<StateName>>;
+    /// What an autoscaler needs.
+    fn demand(&self) -> Demand;
+    /// Slots heard of in the last hour.
+    fn workers(&self) -> Vec<WorkerStatus>;
+    /// Blobs that unfinished runs point to: never collect these.
+    fn checkpoints(&self) -> BTreeSet<Digest>;
+    /// The end of the event stream. Take it first, then read: replay from it leaves no gap.
+    fn event_cursor(&self) -> EventCursor;
+    /// What happened after `after`; waits up to `wait` for something to happen.
+    fn events(&self, after: &EventCursor, wait: Duration) -> Events;
+    /// Promises that do not hold: empty on a sound store. Reads everything; for tests and a deep doctor.
+    fn violations(&self) -> Vec<String>;
+}
+
+/// The store behind a URL. Cheap to clone; the last clone closes it.
+#[derive(Clone, Debug)]
+pub enum AnyStore {
+    /// One file, or memory, on this machine.
+    Sqlite(Sqlite),
+}
+
+impl AnyStore {
+    /// Opens `sqlite:PATH` (made if missing) or `sqlite::memory:`.
+    ///
+    /// A process that finds itself alone on a file reaps every lease left there, so that work goes on at once after a crash.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the URL is of no known kind, or the file cannot be opened or is newer than this program.
+    pub fn open(url: &str, policy: &Policy) -> Result<Self, StoreError> {
+        match parse(url)? {
+            Address::Memory => Sqlite::in_memory().map(Self::Sqlite),
+            Address::File(path) => Sqlite::open(&path, Now::Server, policy).map(Self::Sqlite),
+        }
+    }
+
+    /// Opens an existing `sqlite:PATH` for reading: reaps nothing, and does not count as a process that may hold leases.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`StoreError::Missing`] where there is no file.
+    pub fn open_to_read(url: &str) -> Result<Self, StoreError> {
+        match parse(url)? {
+            Address::Memory => Sqlite::in_memory().map(Self::Sqlite),
+            Address::File(path) => Sqlite::open_to_read(&path).map(Self::Sqlite),
+        }
+    }
+}
+
+enum Address {
+    Memory,
+    File(PathBuf),
+}
+
+fn parse(url: &str) -> Result<Address, StoreError> {
+    let unknown = || {
+        // Whatever stands before an `@` may be a password.
+        let shown = url.rsplit_once('@').map_or(url.to_owned(), |(_, rest)| format!("…@{rest}"));
+        StoreError::Url { url: shown }
+    };
+    let (scheme, rest) = url.split_once(':').ok_or_else(unknown)?;
+    match scheme {
+        "sqlite" if rest == ":memory:" => Ok(Address::Memory),
+        "sqlite" if !rest.is_empty() => {
+            Ok(Address::File(PathBuf::from(rest.strip_prefix("//").unwrap_or(rest))))
+        }
+        "redis" | "rediss" | "redis+sentinel" => {
+            Err(StoreError::NotAvailable { scheme: scheme.to_owned() })
+        }
+        _ => Err(unknown()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_redis_url_is_refused_with_what_is_available() {
+        let error =
+            AnyStore::open("redis://user:secret@host:6379", &Policy::default()).unwrap_err();
+        let text = error.to_string();
+        assert_eq!(
+            text,
+            "a `redis` store is not available in this version (available: sqlite:PATH, sqlite::memory:)"
+        );
+        assert!(!error.is_retryable());
+    }
+
+    #[test]
+    fn an_unknown_url_is_shown_without_its_password() {
+        let error = AnyStore::open("mysql://me:secret@host", &Policy::default()).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "`…@host` is not a store (known: sqlite:PATH, sqlite::memory:)"
+        );
+        assert!(AnyStore::open("sqlite:", &Policy::default()).is_err());
+        assert!(AnyStore::open("nothing", &Policy::default()).is_err());
+    }
+}
