@@ -6,9 +6,9 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-PURE=(-p sweep-core -p sweep-stats -p sweep-report -p sweep-store -p sweep-data -p coordinator)
+PURE=(-p sweep-core -p sweep-stats -p sweep-report -p sweep-store -p sweep-data -p coordinator -p worker)
 # Named together always: Cargo unites features over the packages it is given, and another set would compile burn anew.
-BURN=(-p sweep-train -p worker -p sweep-cli)
+BURN=(-p sweep-train -p sweep-cli)
 
 step() { printf '\n== %s\n' "$*" >&2; }
 
@@ -38,7 +38,7 @@ docs() { step "API documentation"; RUSTDOCFLAGS="-D warnings" cargo doc --locked
 
 pure() { step "tests of the crates without burn"; cargo test --locked "${PURE[@]}"; }
 
-product() { step "tests of training, the worker and the command"; cargo test --locked --release "${BURN[@]}"; }
+product() { step "tests of training and of the command"; cargo test --locked --release "${BURN[@]}"; }
 
 readme() { step "every command of the README"; .ci/readme; }
 

@@ -89,7 +89,7 @@ async fn main() -> Result<(), StoreError> {
     let folder = arguments.get(2).map_or_else(std::env::temp_dir, PathBuf::from);
     let path = folder.join(format!("sweep-throughput-{}.db", std::process::id()));
     let policy = Policy::default();
-    let store = AnyStore::open(&format!("sqlite:{}", path.display()), &policy)?;
+    let store = AnyStore::open(&format!("sqlite:{}", path.display()))?;
     let document = Document {
         file: "-".to_owned(),
         text: String::new(),

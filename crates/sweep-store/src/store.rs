@@ -98,10 +98,10 @@ impl AnyStore {
     ///
     /// # Errors
     /// [`StoreError`] when the URL is of no known kind, or the file cannot be opened or is newer than this program.
-    pub fn open(url: &str, policy: &Policy) -> Result<Self, StoreError> {
+    pub fn open(url: &str) -> Result<Self, StoreError> {
         match parse(url)? {
             Address::Memory => Sqlite::in_memory().map(Self::Sqlite),
-            Address::File(path) => Sqlite::open(&path, Now::Server, policy).map(Self::Sqlite),
+            Address::File(path) => Sqlite::open(&path, Now::Server).map(Self::Sqlite),
         }
     }
 
@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn a_redis_url_is_refused_with_what_is_available() {
         let error =
-            AnyStore::open("redis://user:secret@host:6379", &Policy::default()).unwrap_err();
+            AnyStore::open("redis://user:secret@host:6379").unwrap_err();
         let text = error.to_string();
         assert_eq!(
             text,
@@ -159,12 +159,12 @@ mod tests {
 
     #[test]
     fn an_unknown_url_is_shown_without_its_password() {
-        let error = AnyStore::open("mysql://me:secret@host", &Policy::default()).unwrap_err();
+        let error = AnyStore::open("mysql://me:secret@host").unwrap_err();
         assert_eq!(
             error.to_string(),
             "`…@host` is not a store (known: sqlite:PATH, sqlite::memory:)"
         );
-        assert!(AnyStore::open("sqlite:", &Policy::default()).is_err());
-        assert!(AnyStore::open("nothing", &Policy::default()).is_err());
+        assert!(AnyStore::open("sqlite:").is_err());
+        assert!(AnyStore::open("nothing").is_err());
     }
 }

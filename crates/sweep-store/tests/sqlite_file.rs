@@ -43,7 +43,7 @@ impl Scene {
     }
 
     fn open(&self) -> Sqlite {
-        Sqlite::open(&self.path, NOW, &self.policy).unwrap()
+        Sqlite::open(&self.path, NOW).unwrap()
     }
 
     async fn lease(&self, store: &Sqlite, request: u64) -> Lease {
@@ -70,7 +70,7 @@ async fn a_process_that_finds_itself_alone_takes_every_lease_back_at_once() {
     drop(store);
     let store = scene.open();
     let found = store.run(&lease.run).await.unwrap().unwrap();
-    assert_eq!((found.state.name(), found.state.tally.losses), (StateName::Queued, 1));
+    assert_eq!((found.state.name(), found.state.tally.losses, found.state.tally.stuck), (StateName::Queued, 0, 0));
     assert_eq!(scene.lease(&store, 2).await.run, lease.run);
     assert!(store.violations().await.unwrap().is_empty());
 }
@@ -133,7 +133,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     drop(scene.open());
     Connection::open(&scene.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
     for refused in
-        [Sqlite::open(&scene.path, NOW, &scene.policy), Sqlite::open_to_read(&scene.path)]
+        [Sqlite::open(&scene.path, NOW), Sqlite::open_to_read(&scene.path)]
     {
         let message = refused.unwrap_err().to_string();
         assert_eq!(
@@ -150,7 +150,7 @@ async fn a_file_of_another_program_is_refused_and_left_alone() {
     Connection::open(&scene.path).unwrap().execute_batch("CREATE TABLE cats (name TEXT)").unwrap();
     let before = std::fs::read(&scene.path).unwrap();
     for refused in
-        [Sqlite::open(&scene.path, NOW, &scene.policy), Sqlite::open_to_read(&scene.path)]
+        [Sqlite::open(&scene.path, NOW), Sqlite::open_to_read(&scene.path)]
     {
         assert!(matches!(refused, Err(StoreError::NotAStore { .. })));
     }
@@ -158,7 +158,7 @@ async fn a_file_of_another_program_is_refused_and_left_alone() {
     std::fs::write(&scene.path, "not a database at all, but long enough to look at; ".repeat(40))
         .unwrap();
     assert!(matches!(
-        Sqlite::open(&scene.path, NOW, &scene.policy),
+        Sqlite::open(&scene.path, NOW),
         Err(StoreError::NotAStore { .. })
     ));
 }
@@ -168,7 +168,7 @@ async fn a_url_with_a_path_opens_the_file() {
     let scene = Scene::new();
     let url = format!("sqlite:{}", scene.path.display());
     assert!(matches!(AnyStore::open_to_read(&url), Err(StoreError::Missing { .. })));
-    let store = AnyStore::open(&url, &scene.policy).unwrap();
+    let store = AnyStore::open(&url).unwrap();
     store.submit(Now::Server, &sweep("a"), &runs(0..2), true).await.unwrap();
     assert_eq!(AnyStore::open_to_read(&url).unwrap().sweeps().await.unwrap().len(), 1);
 }

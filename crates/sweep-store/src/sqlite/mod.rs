@@ -82,15 +82,15 @@ impl Sqlite {
     }
 
     /// Opens or makes the file at `path`, and its folder. A process that finds itself alone there reaps every lease at once,
-    /// charged as lost: a run that takes the whole process down must not do so for ever.
+    /// at no cost to the runs: whoever starts it again is a person (`docs/decisions/001-alone.md`).
     ///
     /// # Errors
     /// [`StoreError`] when the file cannot be had, is not a store, or is newer than this program.
-    pub fn open(path: &Path, now: Now, policy: &Policy) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, now: Now) -> Result<Self, StoreError> {
         let (lock, alone) = open::lock(path)?;
         let conn = open::write(path)?;
         if alone {
-            open::reap_all(&conn, now, policy)?;
+            open::reap_all(&conn, now)?;
         }
         let lock = open::share(path, lock, alone)?;
         let readers = Readers { path: path.to_owned(), idle: Mutex::default() };

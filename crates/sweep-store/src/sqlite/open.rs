@@ -12,7 +12,6 @@ use super::schema::{APPLICATION_ID, MIGRATIONS};
 use super::step::Step;
 use super::tick;
 use crate::error::StoreError;
-use crate::policy::Policy;
 use crate::words::Now;
 
 /// How long a further process waits for the one that writes.
@@ -100,9 +99,9 @@ pub(super) fn share(path: &Path, lock: File, alone: bool) -> Result<File, StoreE
 }
 
 /// Reaps every lease, whatever its expiry: nobody is left to hold it.
-pub(super) fn reap_all(conn: &Connection, now: Now, policy: &Policy) -> Result<(), StoreError> {
+pub(super) fn reap_all(conn: &Connection, now: Now) -> Result<(), StoreError> {
     conn.execute_batch("BEGIN IMMEDIATE")?;
-    let reaped = tick::reap_all(&Step::at(conn, now), policy);
+    let reaped = tick::reap_all(&Step::at(conn, now));
     conn.execute_batch(if reaped.is_ok() { "COMMIT" } else { "ROLLBACK" })?;
     let reaped = reaped?;
     if reaped > 0 {

@@ -2,7 +2,7 @@
 
 use rusqlite::{OptionalExtension, params};
 use sweep_core::ids::{RunId, SweepId};
-use sweep_core::lifecycle::{Event, StateName};
+use sweep_core::lifecycle::{AttemptEnd, Event, Phase, StateName};
 
 use super::row::{self, RunRow};
 use super::step::Step;
@@ -54,16 +54,18 @@ pub(super) fn maintain(
     Ok(done)
 }
 
-/// Every lease, whatever its expiry; says how many.
-pub(super) fn reap_all(step: &Step<'_>, policy: &Policy) -> Result<u32, StoreError> {
+/// Hands back every lease, whatever its expiry, at no cost to its run; says how many. See `docs/decisions/001-alone.md`.
+pub(super) fn reap_all(step: &Step<'_>) -> Result<u32, StoreError> {
     let mut reaped = 0;
-    for run in ids(
-        step,
-        "SELECT id FROM run WHERE st = 'l' AND expires <= ?1 ORDER BY expires, id LIMIT ?2",
-        i64::MAX,
-        u32::MAX,
-    )? {
-        reaped += u32::from(lose(step, &run, policy)?);
+    let leased = "SELECT id FROM run WHERE st = 'l' AND expires <= ?1 ORDER BY expires, id LIMIT ?2";
+    for id in ids(step, leased, i64::MAX, u32::MAX)? {
+        let Some(mut run) = RunRow::load(step.conn, &id)? else { continue };
+        let Phase::Leased { fence, .. } = run.state.phase else { continue };
+        let wanters = step.wanters(&id)?;
+        let end = AttemptEnd::Yielded { checkpoint: None };
+        let event = Event::Finished { fence, wanted: wanters.any(), end };
+        step.settle(&run, AttemptEnding::Lost, None, "")?;
+        reaped += u32::from(step.apply(&mut run, event, &wanters)?.is_ok());
     }
     Ok(reaped)
 }

@@ -143,7 +143,7 @@ impl Backend for TempFile {
     fn fresh() -> (Sqlite, Box<dyn Any>) {
         let dir = tempfile::tempdir().unwrap();
         let store =
-            Sqlite::open(&dir.path().join("sweep.db"), Now::Server, &Policy::default()).unwrap();
+            Sqlite::open(&dir.path().join("sweep.db"), Now::Server).unwrap();
         (store, Box::new(dir))
     }
 }

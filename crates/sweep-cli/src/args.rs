@@ -1,0 +1,325 @@
+//! The command line: every flag, with examples in `--help`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use sweep_core::lifecycle::StateName;
+
+/// Find out which loss really is better: sweeps over loss × data set × hyperparameters × seed, with honest statistics.
+#[derive(Debug, Parser)]
+#[command(name = "sweep", version, after_help = "Examples:
+  sweep run sweeps/quickstart.yaml        train a sweep here and compare its losses
+  sweep plan my_sweep.yaml                what would run, and what its seeds can resolve
+  sweep data check datasets/mine.yaml     counts, duplicates and leaks of a data set
+  sweep report quickstart -o report/      write the HTML report again
+
+Exit codes: 0 done, 1 the command failed, 2 the input is wrong, 3 the sweep ended with failed runs, 130 interrupted.")]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Where sweeps, runs and results are kept
+    #[arg(long, global = true, env = "SWEEP_STORE", value_name = "URL", default_value = "sqlite:.sweep/sweep.db")]
+    pub(crate) store: String,
+    /// Directory for packed data sets, checkpoints and reports
+    #[arg(long, global = true, env = "SWEEP_DIR", value_name = "DIR", default_value = ".sweep")]
+    pub(crate) dir: PathBuf,
+    /// More log lines on stderr (-v: info, -vv: debug); `SWEEP_LOG` takes a filter
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Train a sweep on this machine, then compare; run it again to go on after a Ctrl-C
+    #[command(after_help = "Examples:
+  sweep run sweeps/quickstart.yaml
+  sweep run my_sweep.yaml --slots 4       four runs at a time
+  sweep run my_sweep.yaml --json          the report as one JSON document on stdout
+
+Ctrl-C saves the running trainings; the same command goes on from there. A second Ctrl-C leaves at once.")]
+    Run(RunArgs),
+    /// Say what would run: configurations, runs, new against known, and what the seeds can resolve
+    #[command(after_help = "Examples:
+  sweep plan my_sweep.yaml
+  sweep plan my_sweep.yaml --defaults     the file with every default written out")]
+    Plan(PlanArgs),
+    /// Parse and validate a sweep file and its data sets; exit code 2 when something is wrong
+    #[command(after_help = "Examples:
+  sweep check my_sweep.yaml
+  sweep check sweeps/*.yaml")]
+    Check(CheckArgs),
+    /// List the sweeps of the store
+    #[command(after_help = "Examples:
+  sweep list
+  sweep list --json")]
+    List(JsonArgs),
+    /// One sweep: runs by state, failures with their first line
+    #[command(after_help = "Examples:
+  sweep status                            the newest sweep
+  sweep status quickstart --json")]
+    Status(OptionalSweepArgs),
+    /// The runs of a sweep
+    #[command(after_help = "Examples:
+  sweep runs quickstart
+  sweep runs quickstart --state failed
+  sweep runs quickstart --json")]
+    Runs(RunsArgs),
+    /// Loss and accuracy per epoch of one run
+    #[command(after_help = "Examples:
+  sweep curves 3k2fz                      a run id or a unique prefix (see `sweep runs`)
+  sweep curves 3k2fz --json")]
+    Curves(CurvesArgs),
+    /// What an attempt of a run printed
+    #[command(after_help = "Examples:
+  sweep logs 3k2fz")]
+    Logs(CurvesArgs),
+    /// Verdicts against the baseline, best set per data set, what is unresolved and what would resolve it
+    #[command(after_help = "Examples:
+  sweep compare quickstart
+  sweep compare my_sweep.yaml --json")]
+    Compare(SweepArgs),
+    /// Write the report: one self-contained HTML file, report.json, tables
+    #[command(after_help = "Examples:
+  sweep report quickstart
+  sweep report quickstart -o out/")]
+    Report(ReportArgs),
+    /// Runs and epochs as CSV or JSON
+    #[command(after_help = "Examples:
+  sweep export quickstart --format csv > runs.csv
+  sweep export quickstart --format csv --epochs > epochs.csv
+  sweep export quickstart --format json > runs.json")]
+    Export(ExportArgs),
+    /// Queue the failed runs of a sweep again
+    #[command(after_help = "Examples:
+  sweep retry quickstart")]
+    Retry(SweepArgs),
+    /// Give up the unfinished runs of a sweep; results stay
+    #[command(after_help = "Examples:
+  sweep cancel quickstart")]
+    Cancel(SweepArgs),
+    /// The losses: hyperparameters, ranges, defaults, papers
+    #[command(after_help = "Examples:
+  sweep losses
+  sweep losses am_softmax")]
+    Losses(LossesArgs),
+    /// Data sets: audit and packing
+    #[command(subcommand)]
+    Data(DataCommand),
+    /// Store, disk, device, data sets: what is wrong and how to mend it
+    #[command(after_help = "Examples:
+  sweep doctor
+  sweep doctor my_sweep.yaml")]
+    Doctor(DoctorArgs),
+    /// Shell completions
+    #[command(after_help = "Examples:
+  sweep completions bash > ~/.local/share/bash-completion/completions/sweep")]
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// The sweep file
+    pub(crate) file: PathBuf,
+    /// Runs trained at a time [default: the number of cores for small networks, 1 for ResNets]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) slots: Option<u16>,
+    /// auto, cpu or cuda:N
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Where the report goes [default: reports/NAME below the directory of --dir]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the report as one JSON document on stdout instead of tables
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// No live view
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// burn, or fake with its faults (for tests and benchmarks)
+    #[arg(long, hide = true, default_value = "burn")]
+    pub(crate) trainer: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlanArgs {
+    /// The sweep file
+    pub(crate) file: PathBuf,
+    /// Print the file with every default written out
+    #[arg(long)]
+    pub(crate) defaults: bool,
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Sweep files
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JsonArgs {
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SweepArgs {
+    /// An id, a unique prefix of one, a name (the newest of it) or a sweep file
+    pub(crate) sweep: String,
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct OptionalSweepArgs {
+    /// An id, a unique prefix of one, a name (the newest of it) or a sweep file [default: the newest sweep]
+    pub(crate) sweep: Option<String>,
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RunsArgs {
+    /// An id, a unique prefix of one, a name (the newest of it) or a sweep file
+    pub(crate) sweep: String,
+    /// Only runs in this state
+    #[arg(long, value_enum)]
+    pub(crate) state: Option<State>,
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CurvesArgs {
+    /// A run id or a unique prefix of one
+    pub(crate) run: String,
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// An id, a unique prefix of one, a name (the newest of it) or a sweep file
+    pub(crate) sweep: String,
+    /// Where the report goes [default: reports/NAME below the directory of --dir]
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print the report as one JSON document on stdout as well
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// An id, a unique prefix of one, a name (the newest of it) or a sweep file
+    pub(crate) sweep: String,
+    /// Which format
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    pub(crate) format: Format,
+    /// One row per epoch instead of one per run (CSV)
+    #[arg(long)]
+    pub(crate) epochs: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct LossesArgs {
+    /// Only this loss
+    pub(crate) name: Option<String>,
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Decode, count, audit duplicates, leaks and properties that give the class away
+    #[command(after_help = "Examples:
+  sweep data check digits
+  sweep data check sweeps/datasets/fruits.yaml
+  sweep data check sweeps/datasets/fruits.yaml --json")]
+    Check(DataArgs),
+    /// Decode and resize once into the packed cache that runs read
+    #[command(after_help = "Examples:
+  sweep data pack sweeps/datasets/fruits.yaml --image-size 64")]
+    Pack(PackArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DataArgs {
+    /// A built-in data set (digits), or a manifest
+    pub(crate) dataset: String,
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PackArgs {
+    /// A built-in data set (digits), or a manifest
+    pub(crate) dataset: String,
+    /// The `image_size` of the sweeps that will read it
+    #[arg(long, default_value_t = 224, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) image_size: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// Check what this sweep file needs as well
+    pub(crate) file: Option<PathBuf>,
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Format {
+    /// Comma-separated values, one header line
+    Csv,
+    /// One JSON document
+    Json,
+}
+
+/// [`StateName`] as a flag.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum State {
+    Queued,
+    Leased,
+    Delayed,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl From<State> for StateName {
+    fn from(state: State) -> Self {
+        match state {
+            State::Queued => Self::Queued,
+            State::Leased => Self::Leased,
+            State::Delayed => Self::Delayed,
+            State::Succeeded => Self::Succeeded,
+            State::Failed => Self::Failed,
+            State::Cancelled => Self::Cancelled,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! From the name of a sweep file to a checked sweep on its data sets.
+
+use std::path::Path;
+
+use anyhow::Result;
+use sweep_core::sweep::{Plan, Sweep};
+use sweep_data::DataSet;
+
+use crate::exit::WrongInput;
+
+/// A sweep file, checked, with its data sets read and its runs planned.
+pub(crate) struct Loaded {
+    pub(crate) sweep: Sweep,
+    pub(crate) plan: Plan,
+    pub(crate) datasets: Vec<DataSet>,
+}
+
+/// Reads and checks `file` and the data sets it names.
+///
+/// # Errors
+/// [`WrongInput`] with the complete text for people.
+pub(crate) fn load(file: &Path) -> Result<Loaded> {
+    let sweep = parse(file)?;
+    let base = file.parent().unwrap_or_else(|| Path::new(""));
+    let datasets: Vec<_> = sweep.datasets().iter().map(|reference| dataset(reference, base)).collect::<Result<_>>()?;
+    let infos: Vec<_> = datasets.iter().map(|set| set.info().clone()).collect();
+    let plan = sweep.plan(&infos).map_err(WrongInput::new)?;
+    Ok(Loaded { sweep, plan, datasets })
+}
+
+/// Reads and checks `file` alone.
+pub(crate) fn parse(file: &Path) -> Result<Sweep> {
+    let shown = file.display().to_string();
+    let bytes = std::fs::read(file).map_err(|error| WrongInput::new(format!("cannot read {shown}: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|_| WrongInput::new(format!("{shown} is not UTF-8 text")))?;
+    Sweep::parse(&text, &shown).map_err(WrongInput::new)
+}
+
+/// Reads a data set as a sweep file or a command names it.
+pub(crate) fn dataset(reference: &str, base: &Path) -> Result<DataSet> {
+    DataSet::load(reference, base).map_err(|error| if error.is_input() { WrongInput::new(error) } else { error.into() })
+}

@@ -1,0 +1,81 @@
+//! `sweep compare`, `report` and `export`: a stored sweep as verdicts, files and tables.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use coordinator::View;
+use sweep_report::terminal;
+use sweep_store::{AnyStore, Command, Now, Store};
+
+use crate::args::{ExportArgs, Format, Global, ReportArgs, SweepArgs};
+use crate::exit::Ended;
+use crate::home::Home;
+use crate::{out, stored};
+
+pub(crate) fn compare(args: &SweepArgs, global: &Global) -> Result<Ended> {
+    let view = view(&args.sweep, global)?;
+    let report = view.report();
+    looked_at(&view, global);
+    if args.json {
+        out::text(&report.json())?;
+    } else {
+        out::text(&terminal::comparison(&report, out::style()))?;
+    }
+    Ok(Ended::Done)
+}
+
+pub(crate) fn report(args: &ReportArgs, global: &Global) -> Result<Ended> {
+    let view = view(&args.sweep, global)?;
+    let dir = args.output.clone().unwrap_or_else(|| Home::new(global).report(view.sweep.name()));
+    write(&view, &dir)?;
+    looked_at(&view, global);
+    if args.json {
+        out::text(&view.report().json())?;
+    } else {
+        out::text(&format!("report: {}\n", dir.join("index.html").display()))?;
+    }
+    Ok(Ended::Done)
+}
+
+pub(crate) fn export(args: &ExportArgs, global: &Global) -> Result<Ended> {
+    let view = view(&args.sweep, global)?;
+    match (args.format, args.epochs) {
+        (Format::Csv, false) => out::text(&sweep_report::csv::runs(&view.report()))?,
+        (Format::Csv, true) => out::text(&sweep_report::csv::epochs(&view.input()))?,
+        (Format::Json, _) => out::json(&view.records)?,
+    }
+    Ok(Ended::Done)
+}
+
+/// Writes every file of the report.
+pub(crate) fn write(view: &View, dir: &Path) -> Result<()> {
+    coordinator::written::write(dir, &view.bundle()).context("cannot write the report")
+}
+
+/// Records that verdicts were shown: seeds added afterwards are marked in later reports.
+pub(crate) async fn record_look(store: &AnyStore, view: &View) {
+    if let Err(error) = store.control(Now::Server, &Command::Reported(view.status.id.clone())).await {
+        tracing::warn!(%error, "could not record that the report was looked at");
+    }
+}
+
+fn view(sweep: &str, global: &Global) -> Result<View> {
+    let store = stored::open_to_read(global)?;
+    stored::block_on(async {
+        let status = stored::find(&store, Some(sweep)).await?;
+        Ok(View::read(&store, &status.id).await?)
+    })
+}
+
+/// As [`record_look`], for commands that read.
+fn looked_at(view: &View, global: &Global) {
+    let recorded = stored::open(global).and_then(|store| {
+        stored::block_on(async {
+            record_look(&store, view).await;
+            Ok(())
+        })
+    });
+    if let Err(error) = recorded {
+        tracing::warn!("could not record that the report was looked at: {error:#}");
+    }
+}

@@ -1,0 +1,171 @@
+//! `sweep run`: coordinator and worker in one process over the embedded store.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use coordinator::View;
+use sweep_core::ids::SweepId;
+use sweep_report::terminal;
+use sweep_store::blobs::Blobs;
+use sweep_store::{AnyStore, EventKind, Events, Policy, Store};
+use tokio_util::sync::CancellationToken;
+use worker::{Options, Worker};
+
+use crate::args::{Global, RunArgs};
+use crate::exit::Ended;
+use crate::home::Home;
+use crate::live::Live;
+use crate::load::{self, Loaded};
+use crate::trainers::Trainers;
+use crate::{out, report, stopping, stored};
+
+/// An idle slot of the same process may look often: no network is between.
+const POLL_MAX: Duration = Duration::from_secs(1);
+/// The longest wait for news from the store before the view is drawn again.
+const REDRAW: Duration = Duration::from_millis(500);
+/// Drawing the detailed view may use this share of the time at most; training needs the cores.
+const VIEW_SHARE: u32 = 20;
+/// Checkpoint blobs younger than this may belong to a process beside this one that has not told their pointer yet.
+const BLOB_GRACE: Duration = Duration::from_secs(24 * 3600);
+
+pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
+    let loaded = load::load(&args.file)?;
+    for warning in &loaded.plan.warnings {
+        eprintln!("warning: {warning}");
+    }
+    let home = Home::new(global);
+    let trainers = Trainers::new(args, &loaded.plan, &loaded.datasets, &home)?;
+    let policy = Policy { poll_max: POLL_MAX, ..Policy::default() };
+    let store = stored::open(global)?;
+    let blobs = Blobs::open(&home.blobs()).context("cannot open the directory of checkpoints")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let ended = runtime.context("cannot start the runtime")?.block_on(train(args, &loaded, trainers, &policy, &store, blobs))?;
+    let Trained { id, interrupted } = ended;
+    let view = stored::block_on(async { Ok(View::read(&store, &id).await?) })?;
+    if interrupted {
+        let counts = &view.status.counts;
+        eprintln!("stopped: {} of {} runs have ended; the same command goes on", counts.total() - counts.unfinished(), counts.total());
+        return Ok(Ended::Interrupted);
+    }
+    show(args, &view, &home, &store)?;
+    Ok(if view.status.counts.failed > 0 { Ended::WithFailedRuns } else { Ended::Done })
+}
+
+struct Trained {
+    id: SweepId,
+    interrupted: bool,
+}
+
+/// Submits and trains until every run has ended or a signal came.
+async fn train(args: &RunArgs, loaded: &Loaded, trainers: Trainers, policy: &Policy, store: &AnyStore, blobs: Blobs) -> Result<Trained> {
+    let (id, _) = coordinator::submit(store, &loaded.sweep, &loaded.plan).await?;
+    let (status, _) = store.sweep(&id).await?.context("the submitted sweep is not in the store")?;
+    if status.is_done() {
+        return Ok(Trained { id, interrupted: false });
+    }
+    eprintln!(
+        "{}: {} runs, {} of them known · {} ({} slots)",
+        loaded.sweep.name(),
+        status.counts.total(),
+        status.counts.total() - status.counts.unfinished(),
+        trainers.name,
+        trainers.slots
+    );
+    let signalled = CancellationToken::new();
+    stopping::on_signals(signalled.clone(), || eprintln!("\nstopping: saving the running trainings (once more to leave at once)"))
+        .context("cannot listen for Ctrl-C")?;
+
+    let stop = signalled.child_token();
+    let options = Options {
+        slots: trainers.slots,
+        device: trainers.device,
+        policy: policy.clone(),
+        only: Some(id.clone()),
+        ..Options::default()
+    };
+    collect_blobs(store, &blobs).await;
+    let worker = Worker::new(store.clone(), blobs, trainers.factory, options);
+    let mut work = tokio::spawn(worker.run(stop.clone()));
+    let keeping = {
+        let (store, policy, stop) = (store.clone(), policy.clone(), stop.clone());
+        tokio::spawn(async move { coordinator::keep(&store, &policy, &stop).await })
+    };
+    let mut live = Live::new(args.quiet, u64::from(status.counts.total()), u64::from(status.counts.total() - status.counts.unfinished()));
+    let worked = tokio::select! {
+        worked = &mut work => Some(worked),
+        watched = watch(&id, store, &mut live) => { watched?; None }
+    };
+    stop.cancel();
+    let worked = match worked {
+        Some(worked) => worked,
+        None => work.await,
+    };
+    live.finish();
+    keeping.await.context("the tick ended unexpectedly")?;
+    worked.context("the worker ended unexpectedly")??;
+    Ok(Trained { id, interrupted: signalled.is_cancelled() })
+}
+
+/// Shows the sweep until all its runs have ended.
+async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
+    let mut cursor = store.event_cursor().await?;
+    let mut draw_after = Instant::now();
+    loop {
+        let (status, _) = store.sweep(id).await?.context("the sweep has vanished from the store")?;
+        if live.wants_detail(status.counts.total() as usize) && Instant::now() >= draw_after {
+            let began = Instant::now();
+            live.show(&status.counts, Some(&View::read(store, id).await?));
+            draw_after = Instant::now() + began.elapsed() * VIEW_SHARE;
+        } else {
+            live.show(&status.counts, None);
+        }
+        if status.is_done() {
+            return Ok(());
+        }
+        match store.events(&cursor, REDRAW).await? {
+            Events::Some { events, cursor: next } => {
+                cursor = next;
+                for event in events {
+                    if let EventKind::Run { run, state: sweep_core::lifecycle::StateName::Failed, .. } = event.kind {
+                        let error = store.run(&run).await?.and_then(|detail| detail.error).unwrap_or_default();
+                        live.say(&format!("run {run} failed: {}", error.lines().next().unwrap_or_default()));
+                    }
+                }
+            }
+            Events::Reset => cursor = store.event_cursor().await?,
+        }
+    }
+}
+
+/// Drops checkpoints that no unfinished run points to.
+async fn collect_blobs(store: &AnyStore, blobs: &Blobs) {
+    let collected = match store.checkpoints().await {
+        Ok(live) => {
+            let before = std::time::SystemTime::now().checked_sub(BLOB_GRACE).unwrap_or(std::time::UNIX_EPOCH);
+            blobs.collect(&live, before).map(|_| ()).map_err(anyhow::Error::from)
+        }
+        Err(error) => Err(error.into()),
+    };
+    if let Err(error) = collected {
+        tracing::warn!("old checkpoints could not be removed: {error:#}");
+    }
+}
+
+/// The tables on standard output and the report on disk. Nothing here depends on the clock or on how often it was run.
+fn show(args: &RunArgs, view: &View, home: &Home, store: &AnyStore) -> Result<()> {
+    let dir = args.output.clone().unwrap_or_else(|| home.report(view.sweep.name()));
+    report::write(view, &dir)?;
+    let analysed = view.report();
+    if args.json {
+        out::text(&analysed.json())?;
+    } else {
+        out::text(&terminal::summary(&analysed, out::style()))?;
+        out::text("\n")?;
+        out::text(&terminal::comparison(&analysed, out::style()))?;
+        out::text(&format!("report: {}\n", dir.join("index.html").display()))?;
+    }
+    stored::block_on(async {
+        report::record_look(store, view).await;
+        Ok(())
+    })
+}

@@ -1,0 +1,223 @@
+//! Pictures as network input: which examples a batch holds, in which order, and their normalised views.
+//!
+//! The order of an epoch is keyed by (seed, epoch) and a view by (seed, epoch, example), so a batch does not depend on slot,
+//! thread or what was trained before. Views that never change (evaluation, `augment: none`) are made once per data set and
+//! kept. Not here: decoding, crops and mirrors (`sweep_data`).
+
+use std::ops::Range;
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{DType, Tensor, TensorData};
+use sweep_core::training::Augment;
+use sweep_data::{Packed, ViewKey, Viewer};
+
+use crate::rng::KeyedRng;
+
+/// Most bytes of unchanging views kept per data set and part: all of Weather's validation images at 224² (136 MB) fit.
+const KEPT_BYTES: usize = 256 << 20;
+
+/// Numbers of the input of one evaluation batch: 16 MiB, 27 colour pictures at 224², 341 at 64².
+const BATCH_FLOATS: usize = 1 << 22;
+
+/// Most images of one evaluation batch: with 8×8 pictures larger ones leave the cache and gain nothing.
+const LARGEST_BATCH: usize = 512;
+
+/// The examples of one epoch's batches: a keyed shuffle of `examples` (training images), cut into batches of `batch_size`.
+///
+/// The short last batch is dropped unless it is the only one. A part of `examples` left out in one epoch comes in another: the
+/// order is new in every epoch.
+pub fn epoch_batches(examples: usize, batch_size: usize, seed: u64, epoch: u32) -> Vec<Vec<usize>> {
+    let mut order: Vec<usize> = (0..examples).collect();
+    KeyedRng::new(seed).named("order").numbered(u64::from(epoch)).shuffle(&mut order);
+    let batches = order.chunks(batch_size.max(1));
+    let whole = batches_per_epoch(examples, batch_size);
+    batches.take(whole).map(<[usize]>::to_vec).collect()
+}
+
+/// Batches of an epoch, ≥ 1 where there are examples.
+pub fn batches_per_epoch(examples: usize, batch_size: usize) -> usize {
+    (examples / batch_size.max(1)).max(usize::from(examples > 0))
+}
+
+/// Views of a data set at one image size, as tensors on one device.
+pub struct Feed<B: Backend> {
+    packed: Packed,
+    device: B::Device,
+    viewer: Viewer,
+    /// Normalised value of each byte, by channel.
+    table: Vec<[f32; 256]>,
+    train: Option<Vec<f32>>,
+    val: Vec<Tensor<B, 4>>,
+}
+
+impl<B: Backend> std::fmt::Debug for Feed<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Feed").field("path", &self.packed.path()).finish_non_exhaustive()
+    }
+}
+
+impl<B: Backend> Feed<B> {
+    /// Views of `packed` on `device`; nothing is made before it is asked for.
+    pub fn new(packed: Packed, device: B::Device) -> Self {
+        let norm = packed.normalisation();
+        let table = (0..packed.channels())
+            .map(|channel| {
+                std::array::from_fn(|v| {
+                    (v as f32 / norm.divisor - norm.mean[channel]) / norm.deviation[channel]
+                })
+            })
+            .collect();
+        Self { packed, device, viewer: Viewer::new(), table, train: None, val: Vec::new() }
+    }
+
+    /// The data set.
+    pub fn packed(&self) -> &Packed {
+        &self.packed
+    }
+
+    /// Training views of `examples` (indices into the training part) in epoch `epoch` (from 0) of a run with `seed`.
+    ///
+    /// # Shapes
+    /// [N, C, S, S]
+    pub fn training_batch(
+        &mut self,
+        examples: &[usize],
+        augment: Augment,
+        seed: u64,
+        epoch: u32,
+    ) -> Tensor<B, 4> {
+        let part = self.packed.train();
+        if augment == Augment::None && self.train.is_none() && self.fits(part.len()) {
+            self.train = Some(self.evaluation_views(part.clone()));
+        }
+        let views = match &self.train {
+            Some(kept) if augment == Augment::None => {
+                let len = self.packed.view_len();
+                examples.iter().flat_map(|&e| &kept[e * len..(e + 1) * len]).copied().collect()
+            }
+            _ => {
+                let mut views = Vec::with_capacity(examples.len() * self.packed.view_len());
+                for &example in examples {
+                    let pixels = self.viewer.train_pixels(
+                        &self.packed,
+                        part.start + example,
+                        augment,
+                        ViewKey { seed, epoch },
+                    );
+                    normalise(pixels, &self.table, &mut views);
+                }
+                views
+            }
+        };
+        self.tensor(views)
+    }
+
+    /// The validation images of batch `index`, as positions in the order of the split; empty after the last batch.
+    pub fn validation_range(&self, index: usize) -> Range<usize> {
+        let images = (BATCH_FLOATS / self.packed.view_len()).clamp(1, LARGEST_BATCH);
+        let count = self.packed.val().len();
+        (index * images).min(count)..((index + 1) * images).min(count)
+    }
+
+    /// Evaluation views of the images of [`Feed::validation_range`], in the order of the split.
+    ///
+    /// # Shapes
+    /// [N, C, S, S]
+    pub fn validation_batch(&mut self, index: usize) -> Tensor<B, 4> {
+        let part = self.packed.val();
+        if self.val.is_empty() && self.fits(part.len()) {
+            self.val = (0..)
+                .map(|batch| self.validation_range(batch))
+                .take_while(|range| !range.is_empty())
+                .collect::<Vec<_>>()
+                .into_iter()
+                .map(|range| self.made(range))
+                .collect();
+        }
+        match self.val.get(index) {
+            Some(kept) => kept.clone(),
+            None => self.made(self.validation_range(index)),
+        }
+    }
+
+    fn made(&mut self, range: Range<usize>) -> Tensor<B, 4> {
+        let start = self.packed.val().start;
+        let views = self.evaluation_views(start + range.start..start + range.end);
+        self.tensor(views)
+    }
+
+    fn fits(&self, images: usize) -> bool {
+        images * self.packed.view_len() * size_of::<f32>() <= KEPT_BYTES
+    }
+
+    fn evaluation_views(&mut self, examples: Range<usize>) -> Vec<f32> {
+        let mut views = Vec::with_capacity(examples.len() * self.packed.view_len());
+        for example in examples {
+            let pixels = self.viewer.eval_pixels(&self.packed, example);
+            normalise(pixels, &self.table, &mut views);
+        }
+        views
+    }
+
+    fn tensor(&self, views: Vec<f32>) -> Tensor<B, 4> {
+        let (side, channels) = (self.packed.image_size() as usize, self.packed.channels());
+        let images = views.len() / (side * side * channels);
+        let data = TensorData::new(views, [images, side, side, channels]);
+        // A view of channels-last memory, which is what the operations of a network read.
+        Tensor::from_data(data, (&self.device, DType::F32)).permute([0, 3, 1, 2])
+    }
+}
+
+fn normalise(pixels: &[u8], table: &[[f32; 256]], out: &mut Vec<f32>) {
+    match table {
+        [only] => out.extend(pixels.iter().map(|&v| only[usize::from(v)])),
+        _ => out.extend(
+            pixels.iter().zip(table.iter().cycle()).map(|(&v, channel)| channel[usize::from(v)]),
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_last_batch_is_dropped() {
+        let batches = epoch_batches(897, 32, 1, 0);
+        assert_eq!(batches.len(), 28);
+        assert!(batches.iter().all(|batch| batch.len() == 32));
+    }
+
+    #[test]
+    fn a_set_smaller_than_a_batch_is_one_batch() {
+        let batches = epoch_batches(5, 32, 1, 0);
+        assert_eq!(batches.iter().map(Vec::len).collect::<Vec<_>>(), [5]);
+        assert_eq!(batches_per_epoch(5, 32), 1);
+        assert_eq!(batches_per_epoch(0, 32), 0);
+    }
+
+    #[test]
+    fn each_example_comes_at_most_once_in_an_epoch() {
+        let mut seen: Vec<usize> = epoch_batches(50, 10, 3, 7).concat();
+        seen.sort_unstable();
+        assert_eq!(seen, (0..50).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_order_is_keyed_by_seed_and_epoch() {
+        assert_eq!(epoch_batches(50, 10, 3, 7), epoch_batches(50, 10, 3, 7));
+        assert_ne!(epoch_batches(50, 10, 3, 7), epoch_batches(50, 10, 3, 8));
+        assert_ne!(epoch_batches(50, 10, 3, 7), epoch_batches(50, 10, 4, 7));
+    }
+
+    #[test]
+    fn bytes_are_normalised_by_their_channel() {
+        let mut one = [0.0; 256];
+        let mut two = [0.0; 256];
+        one[5] = 1.5;
+        two[5] = -2.5;
+        let mut out = Vec::new();
+        normalise(&[5, 5, 0, 5], &[one, two], &mut out);
+        assert_eq!(out, [1.5, -2.5, 0.0, -2.5]);
+    }
+}

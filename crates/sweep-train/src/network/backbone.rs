@@ -1,0 +1,116 @@
+//! The one type that trainers hold: a body (which network) and, if wanted, a neck.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use super::{Depth, Init, Neck, NeckConfig, ResNet, SmallCnn};
+use crate::ops::FusedBackend;
+use crate::rng::KeyedRng;
+
+/// Which network turns images into features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackboneKind {
+    /// [`SmallCnn`], for images of about 8×8 to 32×32.
+    SmallCnn,
+    /// [`ResNet`] of the given depth; images of one channel are repeated to three.
+    ResNet(Depth),
+}
+
+/// What a [`Backbone`] is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackboneConfig {
+    /// Which network.
+    pub kind: BackboneKind,
+    /// Channels of an image: 1 or 3 for a residual network.
+    pub channels: usize,
+    /// Height and width of an image; at least 4 for the small network, which is built for exactly this size.
+    pub side: usize,
+    /// The neck, if any.
+    pub neck: Option<NeckConfig>,
+}
+
+impl BackboneConfig {
+    /// Features per image.
+    pub fn features(&self) -> usize {
+        match (self.neck, self.kind) {
+            (Some(neck), _) => neck.dim,
+            (None, BackboneKind::SmallCnn) => 32,
+            (None, BackboneKind::ResNet(depth)) => depth.features(),
+        }
+    }
+
+    /// The network with its initial weights: they depend on `rng` and on each parameter's name, on nothing else.
+    pub fn init<B: Backend>(&self, rng: &KeyedRng, device: &B::Device) -> Backbone<B> {
+        let init = Init::new(rng, device);
+        let body = match self.kind {
+            BackboneKind::SmallCnn => {
+                BackboneBody::SmallCnn(SmallCnn::new(&init, self.channels, self.side))
+            }
+            BackboneKind::ResNet(depth) => BackboneBody::ResNet(ResNet::new(&init, depth)),
+        };
+        let features = Self { neck: None, ..*self }.features();
+        let neck = self.neck.map(|neck| Neck::new(&init.part("neck"), features, neck));
+        Backbone { body, neck }
+    }
+}
+
+/// A network from images to features.
+#[derive(Module, Debug)]
+pub struct Backbone<B: Backend> {
+    body: BackboneBody<B>,
+    neck: Option<Neck<B>>,
+}
+
+/// The networks a backbone may have as its body.
+#[expect(clippy::large_enum_variant, reason = "one per run, and burn's modules cannot be boxed")]
+#[derive(Module, Debug)]
+pub enum BackboneBody<B: Backend> {
+    /// See [`SmallCnn`](super::SmallCnn).
+    SmallCnn(SmallCnn<B>),
+    /// See [`ResNet`](super::ResNet).
+    ResNet(ResNet<B>),
+}
+
+impl<B: FusedBackend> Backbone<B> {
+    /// Features in evaluation: batch norms use their running statistics, nothing changes.
+    ///
+    /// # Shapes
+    /// `images` [N, channels, H, W], normalised → [N, features]
+    pub fn features(&self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+        let features = match &self.body {
+            BackboneBody::SmallCnn(body) => body.forward(channels_last(images)),
+            BackboneBody::ResNet(body) => body.forward(channels_last(three_channels(images))),
+        };
+        match &self.neck {
+            Some(neck) => neck.forward(features),
+            None => features,
+        }
+    }
+
+    /// Features in training: batch norms use the batch's statistics and move their running ones.
+    ///
+    /// # Shapes
+    /// `images` [N, channels, H, W], normalised → [N, features]
+    pub fn features_train(&mut self, images: Tensor<B, 4>) -> Tensor<B, 2> {
+        let features = match &mut self.body {
+            BackboneBody::SmallCnn(body) => body.forward_train(channels_last(images)),
+            BackboneBody::ResNet(body) => body.forward_train(channels_last(three_channels(images))),
+        };
+        match &mut self.neck {
+            Some(neck) => neck.forward_train(features),
+            None => features,
+        }
+    }
+}
+
+fn channels_last<B: Backend>(images: Tensor<B, 4>) -> Tensor<B, 4> {
+    images.permute([0, 2, 3, 1])
+}
+
+fn three_channels<B: Backend>(images: Tensor<B, 4>) -> Tensor<B, 4> {
+    match images.dims()[1] {
+        1 => images.repeat_dim(1, 3),
+        _ => images,
+    }
+}

@@ -1,0 +1,83 @@
+//! Where weights start: torchvision's and torch's schemes, drawn from the run's own stream by parameter name.
+
+use burn::tensor::backend::Backend;
+use burn::tensor::{Tensor, TensorData};
+
+use crate::rng::KeyedRng;
+
+/// The place of a layer in a network while it is built: a stream of random numbers and the device to build on.
+///
+/// The stream of a parameter depends on the seed and its name ("layer1.0.conv1.weight") alone, so the same seed gives the same weights
+/// whatever else is built, before or at the same time.
+#[derive(Debug, Clone)]
+pub struct Init<'a, B: Backend> {
+    rng: &'a KeyedRng,
+    name: String,
+    device: &'a B::Device,
+}
+
+impl<'a, B: Backend> Init<'a, B> {
+    /// The root of a network whose weights are drawn from `rng`.
+    pub fn new(rng: &'a KeyedRng, device: &'a B::Device) -> Self {
+        Self { rng, name: String::new(), device }
+    }
+
+    /// The part of the network called `name`.
+    #[must_use]
+    pub fn part(&self, name: impl std::fmt::Display) -> Self {
+        let name =
+            if self.name.is_empty() { name.to_string() } else { format!("{}.{name}", self.name) };
+        Self { name, ..self.clone() }
+    }
+
+    /// The same value everywhere.
+    pub fn constant<const D: usize>(&self, shape: [usize; D], value: f32) -> Tensor<B, D> {
+        Tensor::full(shape, value, self.device)
+    }
+
+    /// Kaiming's normal scheme for a convolution before a ReLU, deviation √(2 / fan-out): torchvision's choice for residual networks.
+    ///
+    /// # Shapes
+    /// `[outputs, k, k, inputs]`; numbers are drawn in torch's order `[outputs, inputs, k, k]`
+    pub fn kaiming_normal_fan_out(&self, shape: [usize; 4]) -> Tensor<B, 4> {
+        let deviation = (2.0 / (shape[0] * shape[1] * shape[2]) as f64).sqrt();
+        let mut rng = self.stream();
+        self.kernels(shape, || deviation * rng.normal())
+    }
+
+    /// torch's default for a convolution: uniform within ±1/√fan-in.
+    ///
+    /// # Shapes
+    /// `[outputs, k, k, inputs]`; numbers are drawn in torch's order `[outputs, inputs, k, k]`
+    pub fn uniform_fan_in(&self, shape: [usize; 4]) -> Tensor<B, 4> {
+        let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
+        let mut rng = self.stream();
+        self.kernels(shape, || rng.uniform_in(-bound, bound))
+    }
+
+    /// torch's default for the weight and bias of a linear layer: uniform within ±1/√`inputs`.
+    pub fn uniform<const D: usize>(&self, shape: [usize; D], inputs: usize) -> Tensor<B, D> {
+        let bound = 1.0 / (inputs as f64).sqrt();
+        let mut rng = self.stream();
+        let count = shape.iter().product();
+        let values: Vec<f32> = (0..count).map(|_| rng.uniform_in(-bound, bound) as f32).collect();
+        Tensor::from_data(TensorData::new(values, shape), self.device)
+    }
+
+    fn stream(&self) -> KeyedRng {
+        self.rng.named(&self.name)
+    }
+
+    fn kernels(&self, shape: [usize; 4], mut draw: impl FnMut() -> f64) -> Tensor<B, 4> {
+        let [outputs, height, width, inputs] = shape;
+        let mut values = vec![0f32; shape.iter().product()];
+        for output in 0..outputs {
+            for input in 0..inputs {
+                for pixel in 0..height * width {
+                    values[(output * height * width + pixel) * inputs + input] = draw() as f32;
+                }
+            }
+        }
+        Tensor::from_data(TensorData::new(values, shape), self.device)
+    }
+}

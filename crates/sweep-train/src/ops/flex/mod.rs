@@ -1,0 +1,65 @@
+//! The operations on the CPU (burn's `flex` backend), as loops over `f32` slices and calls to one matrix product.
+//!
+//! Results are the same bits for any number of threads: work is cut into parts by shape alone, each part sums in a fixed order, and
+//! partial sums are added in the order of the parts. Tiny tensors stay on the calling thread.
+
+mod conv;
+mod gemm;
+mod norm;
+mod parts;
+mod pool;
+mod slice;
+
+use burn::backend::Flex;
+use burn::tensor::ops::FloatTensor;
+
+use super::{FusedBackend, NormGradients, NormInput, NormOutput, NormState, Window};
+
+type Float = FloatTensor<Flex>;
+
+impl FusedBackend for Flex {
+    fn conv(x: Float, weight: Float, window: Window) -> Float {
+        conv::forward(x, weight, window)
+    }
+
+    fn conv_backward_x(x: Float, weight: Float, grad: Float, window: Window) -> Float {
+        conv::backward_x(x, weight, grad, window)
+    }
+
+    fn conv_backward_weight(x: Float, weight: Float, grad: Float, window: Window) -> Float {
+        conv::backward_weight(x, weight, grad, window)
+    }
+
+    fn norm_train(input: NormInput<Self>) -> NormOutput<Self> {
+        norm::train(input)
+    }
+
+    fn norm_train_backward(
+        input: NormInput<Self>,
+        y: Float,
+        state: NormState<Self>,
+        grad: Float,
+    ) -> NormGradients<Self> {
+        norm::backward(input, y, state, grad)
+    }
+
+    fn affine(x: Float, scale: Float, shift: Float, residual: Option<Float>, relu: bool) -> Float {
+        norm::affine(x, scale, shift, residual, relu)
+    }
+
+    fn max_pool(x: Float, window: Window) -> Float {
+        pool::max(x, window)
+    }
+
+    fn max_pool_backward(x: Float, y: Float, grad: Float, window: Window) -> Float {
+        pool::max_backward(x, y, grad, window)
+    }
+
+    fn avg_pool(x: Float) -> Float {
+        pool::avg(x)
+    }
+
+    fn avg_pool_backward(x: Float, grad: Float) -> Float {
+        pool::avg_backward(x, grad)
+    }
+}
