@@ -4,7 +4,8 @@
 //! Reading order: [`input`] (what comes in), [`report`] (what comes out, `report.json`), [`analyse()`] (the way between);
 //! inside it `sides` and `summarize` (one configuration), `compare` (two), `verdict` and `headline` (what may be said), `best`
 //! (many), `notes` (what must be read beside it), `numbers` (the only door to `sweep-stats`). Then the renderers: [`terminal`],
-//! [`csv`], [`markdown`], [`latex`], [`plot`], [`html`], and [`bundle()`], which puts all files together.
+//! [`csv`], [`markdown`], [`latex`], [`plot`], [`html`], and [`bundle()`], which puts all files together. Beside all this stands
+//! [`table`]: what a published table of single runs can and cannot say.
 
 mod analyse;
 mod best;
@@ -26,6 +27,7 @@ pub mod report;
 mod seeds;
 mod sides;
 mod summarize;
+pub mod table;
 pub mod terminal;
 mod verdict;
 
