@@ -134,8 +134,14 @@ impl Observer for AttemptObserver<'_> {
     fn epoch(&mut self, metrics: &EpochMetrics) {
         self.0.stepped();
         self.0.log(epoch_line(metrics));
-        lock(&self.0.news).epochs.push(metrics.clone());
-        self.0.bell.notify_one();
+        let mut news = lock(&self.0.news);
+        let first = news.epochs.is_empty();
+        news.epochs.push(metrics.clone());
+        drop(news);
+        // Later epochs travel with the first one: no need to wake the lease loop for each.
+        if first {
+            self.0.bell.notify_one();
+        }
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) {

@@ -95,7 +95,8 @@ impl Trainer for FakeTrainer {
         }
         let epochs = run.configuration.training.epochs;
         let done = resume.map_or(0, |c| c.epoch.min(epochs));
-        let mut metrics: Vec<_> = (1..=done).map(|epoch| epoch_metrics(run, epoch)).collect();
+        let level = level(run);
+        let mut metrics: Vec<_> = (1..=done).map(|epoch| epoch_metrics(run, level, epoch)).collect();
         if behaviour.diverge == Some(run.seed) {
             return Ok(Outcome::Finished(RunResult {
                 end: TrainingEnd::Diverged { epoch: 1, step: 0 },
@@ -113,11 +114,11 @@ impl Trainer for FakeTrainer {
                 Order::Stop => return Ok(Outcome::Stopped),
             }
             std::thread::sleep(Duration::from_millis(behaviour.epoch_ms));
-            let of_epoch = epoch_metrics(run, epoch);
+            let of_epoch = epoch_metrics(run, level, epoch);
             observer.epoch(&of_epoch);
             metrics.push(of_epoch);
         }
-        let validation = Some(validation(run, images, classes));
+        let validation = Some(validation(run, level, images, classes));
         Ok(Outcome::Finished(RunResult { end: TrainingEnd::Completed, epochs: metrics, validation, device: DeviceKind::Fake, seconds: 0.0 }))
     }
 }
@@ -132,9 +133,9 @@ fn level(run: &RunSpec) -> f64 {
     0.80 + 0.15 * f64::from(digest.0[0]) / 255.0
 }
 
-fn epoch_metrics(run: &RunSpec, epoch: u32) -> EpochMetrics {
+fn epoch_metrics(run: &RunSpec, level: f64, epoch: u32) -> EpochMetrics {
     let progress = 1.0 - (-f64::from(epoch) / 4.0).exp();
-    let accuracy = level(run) * progress;
+    let accuracy = level * progress;
     EpochMetrics {
         epoch,
         train_loss: Some(2.0 * (1.0 - progress)),
@@ -147,8 +148,8 @@ fn epoch_metrics(run: &RunSpec, epoch: u32) -> EpochMetrics {
     }
 }
 
-fn validation(run: &RunSpec, images: usize, classes: usize) -> Validation {
-    let threshold = (level(run) * 256.0) as u8;
+fn validation(run: &RunSpec, level: f64, images: usize, classes: usize) -> Validation {
+    let threshold = (level * 256.0) as u8;
     let mut right = vec![0u8; images];
     fill(&run.id(), &mut right);
     let correct: Bits = right.iter().map(|byte| *byte < threshold).collect();

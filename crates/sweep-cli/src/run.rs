@@ -21,8 +21,8 @@ use crate::{out, report, stopping, stored};
 
 /// An idle slot of the same process may look often: no network is between.
 const POLL_MAX: Duration = Duration::from_secs(1);
-/// The longest wait for news from the store before the view is drawn again.
-const REDRAW: Duration = Duration::from_millis(500);
+/// Between two looks at the store: quick enough for an eye, rare enough to cost nothing beside training.
+const REDRAW: Duration = Duration::from_millis(250);
 /// Drawing the detailed view may use this share of the time at most; training needs the cores.
 const VIEW_SHARE: u32 = 20;
 /// Checkpoint blobs younger than this may belong to a process beside this one that has not told their pointer yet.
@@ -38,7 +38,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
     let policy = Policy { poll_max: POLL_MAX, ..Policy::default() };
     let store = stored::open(global)?;
     let blobs = Blobs::open(&home.blobs()).context("cannot open the directory of checkpoints")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let ended = runtime.context("cannot start the runtime")?.block_on(train(args, &loaded, trainers, &policy, &store, blobs))?;
     let Trained { id, interrupted } = ended;
     let view = stored::block_on(async { Ok(View::read(&store, &id).await?) })?;
@@ -122,7 +122,8 @@ async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
         if status.is_done() {
             return Ok(());
         }
-        match store.events(&cursor, REDRAW).await? {
+        tokio::time::sleep(REDRAW).await;
+        match store.events(&cursor, Duration::ZERO).await? {
             Events::Some { events, cursor: next } => {
                 cursor = next;
                 for event in events {

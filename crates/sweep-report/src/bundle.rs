@@ -14,7 +14,12 @@ pub struct OutFile {
 
 /// Everything `sweep report -o DIR` writes: `index.html`, `report.json`, `report.md`, `tables.tex`, four CSV files, `figures/*.svg`.
 pub fn bundle(input: &Input<'_>) -> Vec<OutFile> {
-    let report = analyse(input);
+    bundle_with(input, &[])
+}
+
+/// [`bundle`] of a sweep whose seeds an adaptive rule gave out.
+pub fn bundle_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Vec<OutFile> {
+    let report = analyse_with(input, traces);
     let figures = plot::figures(&report);
     let texts = [
         ("index.html", html::page_with(&report, &figures)),

@@ -23,6 +23,7 @@ mod numbers;
 mod parts;
 mod phrases;
 pub mod plot;
+mod ranks;
 pub mod report;
 mod seeds;
 mod sides;
@@ -36,7 +37,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use analyse::analyse;
-pub use bundle::{OutFile, bundle};
+pub use analyse::{analyse, analyse_with};
+pub use bundle::{OutFile, bundle, bundle_with};
 pub use input::{Extension, Input, SubmissionMeta};
 pub use report::Report;

@@ -1,6 +1,6 @@
 //! [`PublishedTable`] → [`TableReport`]: every bound holds over all joint outcomes that fit the prints. Formulas are `sweep-stats`'s.
 //!
-//! Why bounds need no enumeration: at a given gap of counts, an image on which each run is right alone only raises McNemar's p,
+//! Why bounds need no enumeration: at a given gap of counts, an image on which each run is right alone only raises `McNemar`'s p,
 //! and every further image in one direction lowers it. So p is smallest at the largest gap with no other disagreement, and
 //! largest at the smallest gap with as many as fit. A test enumerates.
 
@@ -23,6 +23,9 @@ pub const POWER: f64 = 0.8;
 /// Shares of images on which two runs disagree, for which images are planned: not knowable from a table, about 6 to 10 % where
 /// two losses fine-tune the same backbone.
 const DISAGREEMENTS: [f64; 2] = [0.10, 0.06];
+
+/// Lowest and highest count that fits a print.
+type Counts = (u64, u64);
 
 /// What a published table of single runs can say.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -96,7 +99,7 @@ pub struct TablePair {
     pub a: usize,
     /// Index into [`TableReport::losses`].
     pub b: usize,
-    /// Smallest exact p of McNemar's test over every joint outcome that fits.
+    /// Smallest exact p of `McNemar`'s test over every joint outcome that fits.
     pub p_smallest: f64,
     /// Largest.
     pub p_largest: f64,
@@ -124,7 +127,7 @@ pub enum Outcome {
     RunsDiffer,
 }
 
-/// Images for a power of [`POWER`] by McNemar's test of one pair of runs.
+/// Images for a power of [`POWER`] by `McNemar`'s test of one pair of runs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct ImagesNeeded {
     /// The largest gap as a share, rounded to a hundredth of a point as it is printed.
@@ -234,7 +237,7 @@ fn widest(d: &PublishedDataSet) -> u64 {
 }
 
 /// The gap a − b of the largest size that fits, with its sign.
-fn widest_gap(a: (u64, u64), b: (u64, u64)) -> i64 {
+fn widest_gap(a: Counts, b: Counts) -> i64 {
     let (up, down) = (a.1 as i64 - b.0 as i64, a.0 as i64 - b.1 as i64);
     if up.abs() >= down.abs() { up } else { down }
 }
@@ -282,7 +285,7 @@ fn outcome(smallest: f64, largest: f64) -> Outcome {
 }
 
 /// Largest exact p: counts as close as they fit, and as many images as possible that only one of the two has right.
-fn largest_p(a: (u64, u64), b: (u64, u64), n: u64) -> f64 {
+fn largest_p(a: Counts, b: Counts, n: u64) -> f64 {
     let (a, b) = if a.0 > b.1 {
         (a.0, b.1)
     } else if b.0 > a.1 {
@@ -312,15 +315,15 @@ fn pooled(table: &PublishedTable) -> Vec<PooledPair> {
             let both: Vec<_> =
                 table.datasets.iter().filter_map(|d| cell(d, a).zip(cell(d, b))).collect();
             // Once with every data set as far towards a as it can be, once towards b.
-            let towards = |gap: &dyn Fn(&((u64, u64), (u64, u64))) -> i64| {
+            let towards = |gap: fn(&(Counts, Counts)) -> i64| {
                 let gaps = || both.iter().map(gap);
                 let up: i64 = gaps().map(|g| g.max(0)).sum();
                 let down: i64 = gaps().map(|g| (-g).max(0)).sum();
                 mcnemar(up as u64, down as u64)
             };
             let ends = [
-                towards(&|(a, b)| a.1 as i64 - b.0 as i64),
-                towards(&|(a, b)| a.0 as i64 - b.1 as i64),
+                towards(|(a, b)| a.1 as i64 - b.0 as i64),
+                towards(|(a, b)| a.0 as i64 - b.1 as i64),
             ];
             let p_smallest = ends[0].p_exact.min(ends[1].p_exact);
             (both.len() >= 2).then(|| PooledPair {
@@ -376,7 +379,7 @@ fn arrangements(row: &[f64]) -> Option<u64> {
 
 /// P(largest − smallest ≥ `range`) of k independent counts, each Bin(n, `share`).
 ///
-/// P(range < r) = Σ_m P(all in m..m+r) − P(all in m+1..m+r): each set of counts once, by its smallest.
+/// P(range < r) = sum over m of P(all in m..m+r) − P(all in m+1..m+r): each set of counts once, by its smallest.
 fn chance_of_range(n: u64, share: f64, k: usize, range: u64) -> f64 {
     if range == 0 {
         return 1.0;
@@ -416,7 +419,7 @@ mod tests {
 
     use super::*;
 
-    fn pairs_that_fit(a: (u64, u64), b: (u64, u64), n: u64) -> Vec<(u64, u64)> {
+    fn pairs_that_fit(a: Counts, b: Counts, n: u64) -> Vec<(u64, u64)> {
         let mut out = Vec::new();
         for a in a.0..=a.1 {
             for b in b.0..=b.1 {
@@ -452,6 +455,9 @@ mod tests {
             assert_abs_diff_eq!(got.p_smallest, least, epsilon = 1e-12);
             assert_abs_diff_eq!(got.p_largest, most, epsilon = 1e-12);
             assert_abs_diff_eq!(got.mid_p_smallest, mid, epsilon = 1e-12);
+            let counts = (a.0..=a.1).flat_map(|a| (b.0..=b.1).map(move |b| (a, b)));
+            let independent = counts.map(|(a, b)| fisher(a, b, n)).fold(1.0, f64::min);
+            assert_abs_diff_eq!(got.fisher_p_smallest, independent, epsilon = 1e-12);
         }
     }
 

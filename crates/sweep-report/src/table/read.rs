@@ -419,7 +419,21 @@ mod tests {
                 wrong("dataset,n_val,loss,share\na,60,x,92\n", "t.csv"),
             ]
             .join("\n"),
-            @""
+            @r#"
+t.yaml:4: no count of right images out of 60 prints as `89` (cosine), by rounding half up or half to even; the nearest print 88 (53) and 90 (54)
+t.yaml:4: accuracy `high` of cosine is no plain number in 0..=100 with at most 6 decimals
+t.yaml:4: `n_val` is `0`, but must be a whole number in 1..=1000000
+t.yaml:3: unknown field `images`, expected one of name, n_val, accuracy (a table is `datasets:`, a list of { name, n_val, accuracy: { LOSS: PRINTED } }, with `title` and `unit: percent | share` if wanted)
+t.yaml:4: duplicate key `softmax` (a table is `datasets:`, a list of { name, n_val, accuracy: { LOSS: PRINTED } }, with `title` and `unit: percent | share` if wanted)
+t.yaml:1: the table holds 0 data sets, but 1 to 100 are read
+t.yaml:2: the table holds 0 losses, but 1 to 50 are read
+t.csv:1: the header lacks `n_val` (a table has the columns dataset, n_val, loss, and accuracy in percent or share of 1)
+t.csv:1: unknown column `seed` (known: dataset, n_val, loss, and accuracy in percent or share of 1)
+t.csv:3: data set `a` has 60 images above, but 66 here
+t.csv:3: x stands twice for data set `a`: a table holds one run per cell
+t.csv:2: this row has 3 fields, but the header has 4
+t.csv:2: accuracy `92` of x is no plain number in 0..=1 with at most 6 decimals
+"#
         );
     }
 }
