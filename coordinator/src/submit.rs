@@ -17,7 +17,11 @@ pub enum SubmitError {
 ///
 /// # Errors
 /// [`SubmitError`] from the store.
-pub async fn submit(store: &impl Store, sweep: &Sweep, plan: &Plan) -> Result<(SweepId, Submitted), SubmitError> {
+pub async fn submit(
+    store: &impl Store,
+    sweep: &Sweep,
+    plan: &Plan,
+) -> Result<(SweepId, Submitted), SubmitError> {
     let id = sweep.id(plan);
     let new = NewSweep {
         id: id.clone(),

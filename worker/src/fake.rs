@@ -32,7 +32,9 @@ pub struct FakeBehaviour {
 
 /// A text that describes no fake trainer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no trainer (allowed: burn, fake, fake:KEY=NUMBER,… with keys epoch_ms, fail, flaky, panic, diverge)")]
+#[error(
+    "`{0}` is no trainer (allowed: burn, fake, fake:KEY=NUMBER,… with keys epoch_ms, fail, flaky, panic, diverge)"
+)]
 pub struct UnknownTrainer(String);
 
 impl FromStr for FakeBehaviour {
@@ -71,32 +73,45 @@ pub struct FakeTrainer {
 impl FakeTrainer {
     /// A fake trainer for runs on these data sets (only their sizes are used).
     pub fn new(behaviour: FakeBehaviour, datasets: &[DataSetInfo]) -> Self {
-        let shapes = datasets.iter().map(|d| (d.split, (d.val_count() as usize, d.class_count()))).collect();
+        let shapes =
+            datasets.iter().map(|d| (d.split, (d.val_count() as usize, d.class_count()))).collect();
         Self { behaviour, shapes, failed_once: false }
     }
 }
 
 impl Trainer for FakeTrainer {
-    fn train(&mut self, run: &RunSpec, resume: Option<Checkpoint>, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+    fn train(
+        &mut self,
+        run: &RunSpec,
+        resume: Option<Checkpoint>,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, TrainError> {
         let behaviour = &self.behaviour;
-        let &(images, classes) = self
-            .shapes
-            .get(&run.configuration.dataset.split)
-            .ok_or_else(|| TrainError::Input(format!("unknown data set {}", run.configuration.dataset.name)))?;
+        let &(images, classes) =
+            self.shapes.get(&run.configuration.dataset.split).ok_or_else(|| {
+                TrainError::Input(format!("unknown data set {}", run.configuration.dataset.name))
+            })?;
         if behaviour.panic == Some(run.seed) {
             panic!("the fake trainer panics on seed {}", run.seed);
         }
         if behaviour.fail == Some(run.seed) {
-            return Err(TrainError::Transient(format!("the fake trainer fails on seed {}", run.seed)));
+            return Err(TrainError::Transient(format!(
+                "the fake trainer fails on seed {}",
+                run.seed
+            )));
         }
         if behaviour.flaky == Some(run.seed) && !self.failed_once {
             self.failed_once = true;
-            return Err(TrainError::Transient(format!("the fake trainer fails once on seed {}", run.seed)));
+            return Err(TrainError::Transient(format!(
+                "the fake trainer fails once on seed {}",
+                run.seed
+            )));
         }
         let epochs = run.configuration.training.epochs;
         let done = resume.map_or(0, |c| c.epoch.min(epochs));
         let level = level(run);
-        let mut metrics: Vec<_> = (1..=done).map(|epoch| epoch_metrics(run, level, epoch)).collect();
+        let mut metrics: Vec<_> =
+            (1..=done).map(|epoch| epoch_metrics(run, level, epoch)).collect();
         if behaviour.diverge == Some(run.seed) {
             return Ok(Outcome::Finished(RunResult {
                 end: TrainingEnd::Diverged { epoch: 1, step: 0 },
@@ -119,7 +134,13 @@ impl Trainer for FakeTrainer {
             metrics.push(of_epoch);
         }
         let validation = Some(validation(run, level, images, classes));
-        Ok(Outcome::Finished(RunResult { end: TrainingEnd::Completed, epochs: metrics, validation, device: DeviceKind::Fake, seconds: 0.0 }))
+        Ok(Outcome::Finished(RunResult {
+            end: TrainingEnd::Completed,
+            epochs: metrics,
+            validation,
+            device: DeviceKind::Fake,
+            seconds: 0.0,
+        }))
     }
 }
 

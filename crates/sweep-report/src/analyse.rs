@@ -11,8 +11,8 @@ use crate::numbers;
 use crate::parts::loss_name;
 use crate::ranks::ranks;
 use crate::report::{
-    Across, AcrossRow, AdaptiveTrace, BaselineChoice, DataSetReport, Failure, Family, FamilyKind, Mark, Progress,
-    Report, RunEnd, RunRow, RunTiming, SCHEMA, Summary, SweepHeader, Timing,
+    Across, AcrossRow, AdaptiveTrace, BaselineChoice, DataSetReport, Failure, Family, FamilyKind,
+    Mark, Progress, Report, RunEnd, RunRow, RunTiming, SCHEMA, Summary, SweepHeader, Timing,
 };
 use crate::sides::Side;
 use crate::summarize;

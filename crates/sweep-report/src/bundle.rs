@@ -1,7 +1,8 @@
 //! All files of a report folder, as names and bytes; writing them is the caller's.
 
 use crate::input::Input;
-use crate::{analyse, csv, html, latex, markdown, plot};
+use crate::report::AdaptiveTrace;
+use crate::{analyse_with, csv, html, latex, markdown, plot};
 
 /// One file of a report folder.
 #[derive(Clone, Debug, PartialEq, Eq)]

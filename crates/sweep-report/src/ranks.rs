@@ -35,8 +35,7 @@ pub(crate) fn ranks(datasets: &[DataSetReport], alpha: f64) -> Option<Ranks> {
     let (test, critical_difference) = numbers::ranks(&score, alpha)?;
     let claim = n >= ENOUGH;
     let omnibus = test.p_exact.or(test.p_f).or(test.p_chi2).ok();
-    let mut pairs =
-        if claim { numbers::rank_pairs(&score, &test.avg_ranks) } else { Vec::new() };
+    let mut pairs = if claim { numbers::rank_pairs(&score, &test.avg_ranks) } else { Vec::new() };
     for pair in &mut pairs {
         pair.differs = omnibus.is_some_and(|p| p <= alpha) && pair.p_adjusted <= alpha;
         (pair.better, pair.worse) = (ranked[pair.better].0, ranked[pair.worse].0);
@@ -70,10 +69,9 @@ fn wording(n: usize, differing: usize, pairs: usize) -> String {
         );
     }
     let found = match differing {
-        0 => "no pair differs over data sets".to_owned(),
+        0 => "no pair is resolved over data sets".to_owned(),
         _ => format!(
-            "{} of {} over data sets",
-            differing,
+            "{differing} of {} over data sets",
             format::count(pairs as u64, "pair differs", "pairs differ")
         ),
     };

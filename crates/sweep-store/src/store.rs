@@ -147,8 +147,7 @@ mod tests {
 
     #[test]
     fn a_redis_url_is_refused_with_what_is_available() {
-        let error =
-            AnyStore::open("redis://user:secret@host:6379").unwrap_err();
+        let error = AnyStore::open("redis://user:secret@host:6379").unwrap_err();
         let text = error.to_string();
         assert_eq!(
             text,

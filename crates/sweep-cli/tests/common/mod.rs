@@ -46,13 +46,19 @@ impl Place {
         let output = self.sweep(args);
         let stdout = String::from_utf8(output.stdout).unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "sweep {args:?}\nstdout: {stdout}\nstderr: {stderr}");
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "sweep {args:?}\nstdout: {stdout}\nstderr: {stderr}"
+        );
         stdout
     }
 
     /// `report.json` of the sweep `name`, without the one object that holds times.
     pub(crate) fn report(&self, name: &str) -> serde_json::Value {
-        let mut report: serde_json::Value = serde_json::from_str(&self.read(&format!(".sweep/reports/{name}/report.json"))).unwrap();
+        let mut report: serde_json::Value =
+            serde_json::from_str(&self.read(&format!(".sweep/reports/{name}/report.json")))
+                .unwrap();
         let timing = report.as_object_mut().unwrap().remove("timing");
         assert!(timing.is_some(), "the report says how long things took");
         report

@@ -142,8 +142,7 @@ impl Backend for TempFile {
 
     fn fresh() -> (Sqlite, Box<dyn Any>) {
         let dir = tempfile::tempdir().unwrap();
-        let store =
-            Sqlite::open(&dir.path().join("sweep.db"), Now::Server).unwrap();
+        let store = Sqlite::open(&dir.path().join("sweep.db"), Now::Server).unwrap();
         (store, Box::new(dir))
     }
 }
