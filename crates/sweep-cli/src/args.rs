@@ -140,7 +140,7 @@ Ctrl-C saves the running trainings; the same command goes on from there. A secon
 pub(crate) struct RunArgs {
     /// The sweep file
     pub(crate) file: PathBuf,
-    /// Runs trained at a time [default: the number of cores for small networks, 1 for ResNets]
+    /// Runs trained at a time [default: the number of cores for small networks, 1 for deeper ones]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) slots: Option<u16>,
     /// auto, cpu or cuda:N

@@ -1,5 +1,7 @@
 //! Ctrl-C, going on, and the third time that trains nothing and prints the same bytes.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use std::io::{BufRead, BufReader, Read};

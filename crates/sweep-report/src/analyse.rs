@@ -3,7 +3,7 @@
 use sweep_core::lifecycle::StateName;
 use sweep_core::result::{RunResult, TrainingEnd};
 
-use crate::best::best_set;
+use crate::best::{best_set, survivors};
 use crate::compare::{self, Terms};
 use crate::input::{Input, Slot, slots};
 use crate::notes;
@@ -47,9 +47,15 @@ pub fn analyse_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Report {
     if notes::looked_extensions(input).next().is_some() {
         marks.push(Mark::Extended);
     }
-    let datasets: Vec<DataSetReport> = (0..input.plan.datasets.len())
+    let mut datasets: Vec<DataSetReport> = (0..input.plan.datasets.len())
         .map(|index| dataset(input, index, &slots, finished, &marks))
         .collect();
+    for d in &mut datasets {
+        if let Some(trace) = traces.iter().find(|t| t.dataset == d.name) {
+            let set = d.best_set.take();
+            d.best_set = set.map(|set| survivors(set, trace, input.sweep.candidates()));
+        }
+    }
     Report {
         schema: SCHEMA,
         sweep: SweepHeader {

@@ -182,5 +182,11 @@ fn an_adaptive_trace_is_drawn_and_written() {
         figure.caption
     );
     assert!(figure.svg().contains("dropped at look 1"));
+    // The survivors are the set, whatever a test over their common seeds would say.
+    let set = report.datasets[0].best_set.as_ref().unwrap();
+    assert_eq!((set.members.as_slice(), set.excluded, set.simplest), (&[1, 2][..], 1, 1));
+    assert_ne!(study.report().datasets[0].best_set.as_ref().unwrap().members, [1, 2]);
+    let text = crate::terminal::comparison(&report, crate::terminal::Style::default());
+    assert!(text.contains("1 of 3 dropped, 5 runs saved"), "{text}");
     assert!(figures(&study.report()).iter().all(|f| f.kind != FigureKind::Trace));
 }

@@ -18,8 +18,8 @@ mod words;
 use std::any::Any;
 
 use fixtures::{Backend, Harness};
+use sweep_store::Now;
 use sweep_store::sqlite::Sqlite;
-use sweep_store::{Now, Policy};
 
 macro_rules! backend {
     ($name:ident, $backend:ty, $cases:expr; $($module:ident::{$($case:ident),* $(,)?})*) => {
