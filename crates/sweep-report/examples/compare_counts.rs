@@ -38,6 +38,15 @@ struct Timed<T> {
     seconds: Vec<f64>,
 }
 
+/// `p` of each configuration against the first.
+fn against(
+    first: &[i64],
+    rest: &[Vec<i64>],
+    p: impl Fn(&[i64], &[i64]) -> Option<f64>,
+) -> Vec<Option<f64>> {
+    rest.iter().map(|b| p(first, b)).collect()
+}
+
 fn timed<T>(repeats: usize, work: impl Fn() -> T) -> Timed<T> {
     let mut seconds = Vec::new();
     for _ in 0..repeats.max(1) {
@@ -52,21 +61,18 @@ fn main() -> anyhow::Result<()> {
     let q: Question =
         serde_json::from_reader(std::io::stdin()).context("cannot read the counts")?;
     let (first, rest) = q.counts.split_first().context("no configuration")?;
-    let against = |p: &dyn Fn(&[i64], &[i64]) -> Option<f64>| -> Vec<Option<f64>> {
-        rest.iter().map(|b| p(first, b)).collect()
-    };
     let answer = Answer {
         sign_flip: timed(q.repeats, || {
-            against(&|a, b| Some(signflip_exact(&differences(a, b).ok()?).ok()?.p_two))
+            against(first, rest, |a, b| Some(signflip_exact(&differences(a, b).ok()?).ok()?.p_two))
         }),
         wilcoxon: timed(q.repeats, || {
-            against(&|a, b| {
+            against(first, rest, |a, b| {
                 let d = differences(a, b).ok()?;
                 Some(wilcoxon_signed_rank(&d, Zeros::Wilcox).ok()?.p_two)
             })
         }),
         paired_t: timed(q.repeats, || {
-            against(&|a, b| Some(paired_t_counts(a, b, q.n_val, 0.95).ok()?.p_two))
+            against(first, rest, |a, b| Some(paired_t_counts(a, b, q.n_val, 0.95).ok()?.p_two))
         }),
         bootstrap: timed(q.repeats, || {
             let of = |counts: &Vec<i64>| {

@@ -186,7 +186,8 @@ fn an_adaptive_trace_is_drawn_and_written() {
     let set = report.datasets[0].best_set.as_ref().unwrap();
     assert_eq!((set.members.as_slice(), set.excluded, set.simplest), (&[1, 2][..], 1, 1));
     assert_ne!(study.report().datasets[0].best_set.as_ref().unwrap().members, [1, 2]);
-    let text = crate::terminal::comparison(&report, crate::terminal::Style::default());
+    let text =
+        crate::terminal::comparison(&report, crate::terminal::Style { width: 300, colour: false });
     assert!(text.contains("1 of 3 dropped, 5 runs saved"), "{text}");
     assert!(figures(&study.report()).iter().all(|f| f.kind != FigureKind::Trace));
 }
