@@ -87,11 +87,13 @@ pub fn next_round(sweep: &Sweep, plan: &Plan, records: &[RunRecord]) -> Next {
     let Some(adaptive) = sweep.adaptive() else { return Next::Complete };
     let looks = adaptive.looks();
     let look = plan.rounds.len();
-    let open: Vec<usize> = (0..plan.datasets.len()).filter(|d| plan.stopped(*d).is_none()).collect();
+    let open: Vec<usize> =
+        (0..plan.datasets.len()).filter(|d| plan.stopped(*d).is_none()).collect();
     let Some(&seeds) = looks.get(look).filter(|_| !open.is_empty()) else { return Next::Complete };
     let records: HashMap<&RunId, &RunRecord> = records.iter().map(|r| (&r.run.id, r)).collect();
     let runs = plan.by_configuration();
-    let of_look = |c: usize| runs[c].iter().filter(|run| (1..=u64::from(seeds)).contains(&run.spec.seed));
+    let of_look =
+        |c: usize| runs[c].iter().filter(|run| (1..=u64::from(seeds)).contains(&run.spec.seed));
     let alive = open.iter().flat_map(|dataset| plan.alive(*dataset));
     let lacking = alive.flat_map(of_look).filter(|run| !has_ended(run, &records)).count();
     if lacking > 0 {
@@ -111,7 +113,8 @@ pub fn next_round(sweep: &Sweep, plan: &Plan, records: &[RunRecord]) -> Next {
         let row = |c: usize| {
             let mut row = vec![None; seeds as usize];
             for run in of_look(c) {
-                row[run.spec.seed as usize - 1] = records.get(&run.id).and_then(|r| count(r, n_val));
+                row[run.spec.seed as usize - 1] =
+                    records.get(&run.id).and_then(|r| count(r, n_val));
             }
             row
         };
@@ -123,7 +126,8 @@ pub fn next_round(sweep: &Sweep, plan: &Plan, records: &[RunRecord]) -> Next {
         let (left, equivalent) = match &race {
             None => (alive, false),
             Some(race) => {
-                let decision = race.decide(look, &alive, rope, |a, b| differences(&counts[&a], &counts[&b]));
+                let decision =
+                    race.decide(look, &alive, rope, |a, b| differences(&counts[&a], &counts[&b]));
                 round.dropped.extend(decision.beaten.iter().map(|beaten| Dropped {
                     configuration: beaten.who,
                     by: beaten.by,
@@ -196,7 +200,8 @@ fn differences(a: &[Count], b: &[Count]) -> Vec<i64> {
 /// # Errors
 /// [`RoundError`]; calling again mends what was left half-way.
 pub async fn extend(store: &impl Store, id: &SweepId) -> Result<Extended, RoundError> {
-    let (status, document) = store.sweep(id).await?.ok_or_else(|| RoundError::Unknown(id.clone()))?;
+    let (status, document) =
+        store.sweep(id).await?.ok_or_else(|| RoundError::Unknown(id.clone()))?;
     let (sweep, plan) = document.open()?;
     let Some(adaptive) = sweep.adaptive() else { return Ok(Extended::Complete) };
     if status.state == SweepState::Cancelled {
@@ -225,7 +230,11 @@ async fn mend(
     document: Document,
 ) -> Result<Extended, RoundError> {
     // The first runs are mended by whoever submits the sweep: they need no decision.
-    if status.round == 0 { Ok(Extended::Wait { lacking: 0 }) } else { add(store, sweep, adaptive, document).await }
+    if status.round == 0 {
+        Ok(Extended::Wait { lacking: 0 })
+    } else {
+        add(store, sweep, adaptive, document).await
+    }
 }
 
 /// Submits the runs that follow from the newest round of `document`.
@@ -242,7 +251,9 @@ async fn add(
     match submit_round(store, sweep, &plan, document, &runs).await {
         Ok(_) => Ok(Extended::Added { decided: newest, runs: runs.len() }),
         // Another coordinator was first, or a person ended the sweep: the next call sees what is.
-        Err(SubmitError::Store(StoreError::Round { .. } | StoreError::CancelledSweep { .. })) => Ok(Extended::Wait { lacking: 0 }),
+        Err(SubmitError::Store(StoreError::Round { .. } | StoreError::CancelledSweep { .. })) => {
+            Ok(Extended::Wait { lacking: 0 })
+        }
         Err(SubmitError::Store(error)) => Err(error.into()),
         Err(SubmitError::Document(error)) => Err(error.into()),
     }
@@ -304,7 +315,9 @@ impl Rounds {
                     tracing::info!(sweep.id = %status.id, look, dropped, runs, "sweep {}: look {look} dropped {dropped} configurations and adds {runs} runs", status.name);
                     self.seen.remove(&status.id);
                 }
-                Err(error) => tracing::warn!(sweep.id = %status.id, %error, "sweep {} could not be extended; trying again", status.name),
+                Err(error) => {
+                    tracing::warn!(sweep.id = %status.id, %error, "sweep {} could not be extended; trying again", status.name)
+                }
             }
         }
         Ok(())

@@ -108,7 +108,7 @@ impl Held<'_> {
         if let Some(checkpoint) = news.checkpoint {
             self.pointer = store_checkpoint(&self.worker.blobs, checkpoint, self.attempt).await.or(self.pointer.take());
         }
-        let progress = Progress { epochs: news.epochs, step: self.attempt.steps(), checkpoint: self.pointer.clone() };
+        let progress = Progress { epochs: news.epochs, step: self.attempt.steps(), checkpoint: self.pointer };
         let (run, fence) = (&self.lease.run, self.lease.fence);
         match self.worker.store.beat(Now::Server, run, fence, &progress, &self.worker.options.policy).await {
             Ok(order) => {

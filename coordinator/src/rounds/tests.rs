@@ -104,7 +104,8 @@ impl Study {
     fn advance(&mut self) -> Vec<(u64, usize)> {
         let round = self.decided();
         let adaptive = self.sweep.adaptive().unwrap().clone();
-        let own: Vec<_> = self.plan.configurations.iter().map(|p| p.configuration.clone()).collect();
+        let own: Vec<_> =
+            self.plan.configurations.iter().map(|p| p.configuration.clone()).collect();
         let runs = self.plan.add_round(&adaptive, round);
         let place = |run: &Run| own.iter().position(|c| *c == run.spec.configuration).unwrap();
         runs.iter().map(|run| (run.spec.seed, place(run))).collect()
@@ -263,7 +264,8 @@ fn data_sets_look_together_and_stop_each_for_itself() {
     let runs = study.advance();
     assert_eq!(study.stop(0), Some((1, StopReason::OneLeft)));
     assert_eq!(study.stop(1), None);
-    let expected: Vec<_> = (6..=10).flat_map(|seed| [(seed, 2), (seed, 3)]).chain([(11, 0)]).collect();
+    let expected: Vec<_> =
+        (6..=10).flat_map(|seed| [(seed, 2), (seed, 3)]).chain([(11, 0)]).collect();
     assert_eq!(runs, expected);
     assert_eq!(study.next(), Next::Wait { lacking: 10 }, "confirmation runs hold no look up");
     assert!(!study.plan.is_complete(&study.sweep));

@@ -352,6 +352,35 @@ fn adaptive_seeding_saves_runs_and_keeps_the_best() {
     cells.finish();
 }
 
+/// The same by e-processes: the best is lost with probability α at most, and a clear winner is found.
+#[test]
+#[ignore = "simulation; run in release"]
+fn evidence_at_any_time_keeps_the_best() {
+    let (k, replicates) = (12, 400u64);
+    let race = Race::anytime(k, 0.05).unwrap();
+    let mut draws = Draws::new(67);
+    for (name, top) in [("all equal", 0.0), ("one winner", 4.5)] {
+        let (mut kept, mut size) = (0u64, 0usize);
+        for _ in 0..replicates {
+            let seeds: Vec<f64> = (0..30).map(|_| draws.normal()).collect();
+            let counts: Vec<Vec<i64>> = (0..k)
+                .map(|i| if i == k - 1 { top } else { 0.0 })
+                .map(|mean| {
+                    seeds.iter().map(|s| draws.rounded(mean + s, 1.5 / 2f64.sqrt())).collect()
+                })
+                .collect();
+            let (alive, _) = run_race(&counts, &race, 2.0);
+            kept += u64::from(alive.contains(&(k - 1)));
+            size += alive.len();
+        }
+        let lost = 1.0 - kept as f64 / replicates as f64;
+        let noise = 4.0 * (0.05 * 0.95 / replicates as f64).sqrt();
+        assert!(lost <= 0.05 + noise, "{name}: the best was lost at a rate of {lost}");
+        let size = size as f64 / replicates as f64;
+        assert!(top == 0.0 || size < 1.05, "{name}: {size} were left");
+    }
+}
+
 /// 6.6: error of one comparison times m under the adaptive rule, asked .05.
 #[test]
 #[ignore = "simulation; run in release"]

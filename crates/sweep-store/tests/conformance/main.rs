@@ -19,7 +19,7 @@ use std::any::Any;
 
 use fixtures::{Backend, Harness};
 use sweep_store::sqlite::Sqlite;
-use sweep_store::{Now, Policy};
+use sweep_store::Now;
 
 macro_rules! backend {
     ($name:ident, $backend:ty, $cases:expr; $($module:ident::{$($case:ident),* $(,)?})*) => {
