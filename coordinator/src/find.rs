@@ -39,10 +39,12 @@ pub async fn find(store: &impl Store, text: Option<&str>) -> Result<SweepStatus,
     let Some(text) = text else {
         return sweeps.into_iter().next().ok_or_else(|| unknown("", &[]));
     };
-    if let Some(named) = sweeps.iter().find(|sweep| sweep.name == text || sweep.id.as_str() == text) {
+    if let Some(named) = sweeps.iter().find(|sweep| sweep.name == text || sweep.id.as_str() == text)
+    {
         return Ok(named.clone());
     }
-    let mut by_prefix = sweeps.iter().filter(|sweep| !text.is_empty() && sweep.id.as_str().starts_with(text));
+    let mut by_prefix =
+        sweeps.iter().filter(|sweep| !text.is_empty() && sweep.id.as_str().starts_with(text));
     match (by_prefix.next(), by_prefix.count()) {
         (Some(only), 0) => Ok(only.clone()),
         (Some(_), more) => Err(FindError::Ambiguous { text: text.to_owned(), count: more + 1 }),
@@ -53,7 +55,11 @@ pub async fn find(store: &impl Store, text: Option<&str>) -> Result<SweepStatus,
 fn unknown(text: &str, sweeps: &[SweepStatus]) -> FindError {
     let mut names: Vec<_> = sweeps.iter().map(|sweep| sweep.name.as_str()).collect();
     names.dedup();
-    let known = if names.is_empty() { "the store has none yet".to_owned() } else { format!("known: {}", names.join(", ")) };
+    let known = if names.is_empty() {
+        "the store has none yet".to_owned()
+    } else {
+        format!("known: {}", names.join(", "))
+    };
     FindError::UnknownSweep { text: text.to_owned(), known }
 }
 
@@ -70,7 +76,9 @@ pub async fn find_run(store: &impl Store, text: &str) -> Result<RunId, FindError
     let mut found = std::collections::BTreeSet::new();
     if !text.is_empty() {
         for sweep in store.sweeps().await? {
-            found.extend(ids(store, &sweep.id).await?.into_iter().filter(|id| id.as_str().starts_with(text)));
+            found.extend(
+                ids(store, &sweep.id).await?.into_iter().filter(|id| id.as_str().starts_with(text)),
+            );
         }
     }
     match found.len() {

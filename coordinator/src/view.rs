@@ -41,7 +41,8 @@ impl View {
     /// # Errors
     /// [`ViewError`].
     pub async fn read(store: &impl Store, id: &SweepId) -> Result<Self, ViewError> {
-        let (status, document) = store.sweep(id).await?.ok_or_else(|| ViewError::Unknown(id.clone()))?;
+        let (status, document) =
+            store.sweep(id).await?.ok_or_else(|| ViewError::Unknown(id.clone()))?;
         let (sweep, plan) = document.open()?;
         let records = store.results(id).await?;
         let meta = SubmissionMeta {
@@ -73,20 +74,32 @@ impl View {
 
 /// Earlier, smaller sweeps of the same name whose verdicts were looked at before this one was submitted: adding seeds after
 /// looking is peeking, and the report says so. Only those count whose runs this sweep goes on from.
-async fn extensions(store: &impl Store, status: &SweepStatus, plan: &Plan) -> Result<Vec<Extension>, StoreError> {
+async fn extensions(
+    store: &impl Store,
+    status: &SweepStatus,
+    plan: &Plan,
+) -> Result<Vec<Extension>, StoreError> {
     let seeds = |of: &SweepStatus| of.submissions.first().map_or(0, |s| s.seeds);
     let own: HashSet<_> = plan.runs.iter().map(|run| &run.id).collect();
     let mut found = Vec::new();
     for earlier in store.sweeps().await? {
         let reports_before = earlier.reports;
-        let is_smaller = earlier.name == status.name && earlier.id != status.id && seeds(&earlier) < seeds(status);
+        let is_smaller = earlier.name == status.name
+            && earlier.id != status.id
+            && seeds(&earlier) < seeds(status);
         if !is_smaller || reports_before == 0 || earlier.created > status.created {
             continue;
         }
         let Some((_, document)) = store.sweep(&earlier.id).await? else { continue };
-        let shares = document.open().is_ok_and(|(_, plan)| plan.runs.iter().any(|run| own.contains(&run.id)));
+        let shares = document
+            .open()
+            .is_ok_and(|(_, plan)| plan.runs.iter().any(|run| own.contains(&run.id)));
         if shares {
-            found.push(Extension { from_seeds: seeds(&earlier), to_seeds: seeds(status), after_reports: reports_before });
+            found.push(Extension {
+                from_seeds: seeds(&earlier),
+                to_seeds: seeds(status),
+                after_reports: reports_before,
+            });
         }
     }
     found.sort_by_key(|extension| extension.from_seeds);

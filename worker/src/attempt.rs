@@ -65,7 +65,9 @@ impl Attempt {
 
     /// Time since the last batch or epoch.
     pub(crate) fn quiet(&self) -> Duration {
-        self.started.elapsed().saturating_sub(Duration::from_millis(self.last_step_ms.load(Ordering::Relaxed)))
+        self.started
+            .elapsed()
+            .saturating_sub(Duration::from_millis(self.last_step_ms.load(Ordering::Relaxed)))
     }
 
     /// Takes what came since the last call.
@@ -121,7 +123,12 @@ impl Observer for AttemptObserver<'_> {
         self.0.steps.fetch_add(1, Ordering::Relaxed);
         self.0.stepped();
         // A checkpoint is asked for once; the other orders end the training and stand.
-        if self.0.order.compare_exchange(CHECKPOINT, CONTINUE, Ordering::SeqCst, Ordering::SeqCst).is_ok() {
+        if self
+            .0
+            .order
+            .compare_exchange(CHECKPOINT, CONTINUE, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
             return Order::Checkpoint;
         }
         match self.0.order.load(Ordering::SeqCst) {
@@ -134,8 +141,14 @@ impl Observer for AttemptObserver<'_> {
     fn epoch(&mut self, metrics: &EpochMetrics) {
         self.0.stepped();
         self.0.log(epoch_line(metrics));
-        lock(&self.0.news).epochs.push(metrics.clone());
-        self.0.bell.notify_one();
+        let mut news = lock(&self.0.news);
+        let first = news.epochs.is_empty();
+        news.epochs.push(metrics.clone());
+        drop(news);
+        // Later epochs travel with the first one: no need to wake the lease loop for each.
+        if first {
+            self.0.bell.notify_one();
+        }
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) {
@@ -159,7 +172,8 @@ fn code(order: Order) -> u8 {
 }
 
 fn epoch_line(m: &EpochMetrics) -> String {
-    let loss = |value: Option<f64>| value.map_or_else(|| "not finite".to_owned(), |v| format!("{v:.4}"));
+    let loss =
+        |value: Option<f64>| value.map_or_else(|| "not finite".to_owned(), |v| format!("{v:.4}"));
     format!(
         "epoch {}: train loss {}, train accuracy {:.4}, val loss {}, val accuracy {:.4}, learning rate {:.3e}",
         m.epoch,

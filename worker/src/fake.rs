@@ -32,7 +32,9 @@ pub struct FakeBehaviour {
 
 /// A text that describes no fake trainer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no trainer (allowed: burn, fake, fake:KEY=NUMBER,… with keys epoch_ms, fail, flaky, panic, diverge)")]
+#[error(
+    "`{0}` is no trainer (allowed: burn, fake, fake:KEY=NUMBER,… with keys epoch_ms, fail, flaky, panic, diverge)"
+)]
 pub struct UnknownTrainer(String);
 
 impl FromStr for FakeBehaviour {
@@ -71,31 +73,45 @@ pub struct FakeTrainer {
 impl FakeTrainer {
     /// A fake trainer for runs on these data sets (only their sizes are used).
     pub fn new(behaviour: FakeBehaviour, datasets: &[DataSetInfo]) -> Self {
-        let shapes = datasets.iter().map(|d| (d.split, (d.val_count() as usize, d.class_count()))).collect();
+        let shapes =
+            datasets.iter().map(|d| (d.split, (d.val_count() as usize, d.class_count()))).collect();
         Self { behaviour, shapes, failed_once: false }
     }
 }
 
 impl Trainer for FakeTrainer {
-    fn train(&mut self, run: &RunSpec, resume: Option<Checkpoint>, observer: &mut dyn Observer) -> Result<Outcome, TrainError> {
+    fn train(
+        &mut self,
+        run: &RunSpec,
+        resume: Option<Checkpoint>,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, TrainError> {
         let behaviour = &self.behaviour;
-        let &(images, classes) = self
-            .shapes
-            .get(&run.configuration.dataset.split)
-            .ok_or_else(|| TrainError::Input(format!("unknown data set {}", run.configuration.dataset.name)))?;
+        let &(images, classes) =
+            self.shapes.get(&run.configuration.dataset.split).ok_or_else(|| {
+                TrainError::Input(format!("unknown data set {}", run.configuration.dataset.name))
+            })?;
         if behaviour.panic == Some(run.seed) {
             panic!("the fake trainer panics on seed {}", run.seed);
         }
         if behaviour.fail == Some(run.seed) {
-            return Err(TrainError::Transient(format!("the fake trainer fails on seed {}", run.seed)));
+            return Err(TrainError::Transient(format!(
+                "the fake trainer fails on seed {}",
+                run.seed
+            )));
         }
         if behaviour.flaky == Some(run.seed) && !self.failed_once {
             self.failed_once = true;
-            return Err(TrainError::Transient(format!("the fake trainer fails once on seed {}", run.seed)));
+            return Err(TrainError::Transient(format!(
+                "the fake trainer fails once on seed {}",
+                run.seed
+            )));
         }
         let epochs = run.configuration.training.epochs;
         let done = resume.map_or(0, |c| c.epoch.min(epochs));
-        let mut metrics: Vec<_> = (1..=done).map(|epoch| epoch_metrics(run, epoch)).collect();
+        let level = level(run);
+        let mut metrics: Vec<_> =
+            (1..=done).map(|epoch| epoch_metrics(run, level, epoch)).collect();
         if behaviour.diverge == Some(run.seed) {
             return Ok(Outcome::Finished(RunResult {
                 end: TrainingEnd::Diverged { epoch: 1, step: 0 },
@@ -113,12 +129,18 @@ impl Trainer for FakeTrainer {
                 Order::Stop => return Ok(Outcome::Stopped),
             }
             std::thread::sleep(Duration::from_millis(behaviour.epoch_ms));
-            let of_epoch = epoch_metrics(run, epoch);
+            let of_epoch = epoch_metrics(run, level, epoch);
             observer.epoch(&of_epoch);
             metrics.push(of_epoch);
         }
-        let validation = Some(validation(run, images, classes));
-        Ok(Outcome::Finished(RunResult { end: TrainingEnd::Completed, epochs: metrics, validation, device: DeviceKind::Fake, seconds: 0.0 }))
+        let validation = Some(validation(run, level, images, classes));
+        Ok(Outcome::Finished(RunResult {
+            end: TrainingEnd::Completed,
+            epochs: metrics,
+            validation,
+            device: DeviceKind::Fake,
+            seconds: 0.0,
+        }))
     }
 }
 
@@ -132,9 +154,9 @@ fn level(run: &RunSpec) -> f64 {
     0.80 + 0.15 * f64::from(digest.0[0]) / 255.0
 }
 
-fn epoch_metrics(run: &RunSpec, epoch: u32) -> EpochMetrics {
+fn epoch_metrics(run: &RunSpec, level: f64, epoch: u32) -> EpochMetrics {
     let progress = 1.0 - (-f64::from(epoch) / 4.0).exp();
-    let accuracy = level(run) * progress;
+    let accuracy = level * progress;
     EpochMetrics {
         epoch,
         train_loss: Some(2.0 * (1.0 - progress)),
@@ -147,8 +169,8 @@ fn epoch_metrics(run: &RunSpec, epoch: u32) -> EpochMetrics {
     }
 }
 
-fn validation(run: &RunSpec, images: usize, classes: usize) -> Validation {
-    let threshold = (level(run) * 256.0) as u8;
+fn validation(run: &RunSpec, level: f64, images: usize, classes: usize) -> Validation {
+    let threshold = (level * 256.0) as u8;
     let mut right = vec![0u8; images];
     fill(&run.id(), &mut right);
     let correct: Bits = right.iter().map(|byte| *byte < threshold).collect();

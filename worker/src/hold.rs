@@ -32,17 +32,32 @@ enum Stopped {
 }
 
 /// Trains the leased run and reports its end. An `Err` means that the whole worker must stop.
-pub(crate) async fn hold(worker: &Worker, thread: &TrainingThread, lease: Lease, stop: &CancellationToken) -> Result<(), WorkerError> {
+pub(crate) async fn hold(
+    worker: &Worker,
+    thread: &TrainingThread,
+    lease: Lease,
+    stop: &CancellationToken,
+) -> Result<(), WorkerError> {
     let attempt = Arc::new(Attempt::new());
     let resume = checkpoint(&worker.blobs, &lease).await;
     attempt.log(match &resume {
-        Some(from) => format!("attempt {}: resumed after epoch {}, batch {}", lease.attempt.0, from.epoch, from.batch),
+        Some(from) => format!(
+            "attempt {}: resumed after epoch {}, batch {}",
+            lease.attempt.0, from.epoch, from.batch
+        ),
         None => format!("attempt {}: started", lease.attempt.0),
     });
     let training = thread
         .train(lease.spec.clone(), resume, attempt.clone())
         .map_err(|gone| WorkerError::Process(gone.to_string()))?;
-    let mut held = Held { worker, lease: &lease, attempt: &attempt, stopped: Stopped::No, pointer: None, epoch_seconds: Vec::new() };
+    let mut held = Held {
+        worker,
+        lease: &lease,
+        attempt: &attempt,
+        stopped: Stopped::No,
+        pointer: None,
+        epoch_seconds: Vec::new(),
+    };
     let (outcome, fatal) = match held.until_ended(training, stop).await {
         Some(ended) => held.outcome(ended).await,
         None => {
@@ -68,7 +83,11 @@ struct Held<'a> {
 
 impl Held<'_> {
     /// Beats until the training ended; `None` when it hangs.
-    async fn until_ended(&mut self, mut training: tokio::sync::oneshot::Receiver<Ended>, stop: &CancellationToken) -> Option<Ended> {
+    async fn until_ended(
+        &mut self,
+        mut training: tokio::sync::oneshot::Receiver<Ended>,
+        stop: &CancellationToken,
+    ) -> Option<Ended> {
         let options = &self.worker.options;
         let mut last_beat = Instant::now();
         let mut next_beat = last_beat + options.policy.beat.mul_f64(random::jitter());
@@ -106,11 +125,19 @@ impl Held<'_> {
         let news = self.attempt.take_news();
         self.epoch_seconds.extend(news.epochs.iter().map(|e| e.seconds));
         if let Some(checkpoint) = news.checkpoint {
-            self.pointer = store_checkpoint(&self.worker.blobs, checkpoint, self.attempt).await.or(self.pointer.take());
+            self.pointer = store_checkpoint(&self.worker.blobs, checkpoint, self.attempt)
+                .await
+                .or(self.pointer.take());
         }
-        let progress = Progress { epochs: news.epochs, step: self.attempt.steps(), checkpoint: self.pointer };
+        let progress =
+            Progress { epochs: news.epochs, step: self.attempt.steps(), checkpoint: self.pointer };
         let (run, fence) = (&self.lease.run, self.lease.fence);
-        match self.worker.store.beat(Now::Server, run, fence, &progress, &self.worker.options.policy).await {
+        match self
+            .worker
+            .store
+            .beat(Now::Server, run, fence, &progress, &self.worker.options.policy)
+            .await
+        {
             Ok(order) => {
                 self.pointer = None;
                 match order {
@@ -186,19 +213,29 @@ async fn checkpoint(blobs: &Blobs, lease: &Lease) -> Option<Checkpoint> {
     for pointer in [&lease.checkpoint, &lease.previous].into_iter().flatten() {
         let (blobs, digest) = (blobs.clone(), pointer.digest);
         match tokio::task::spawn_blocking(move || blobs.get(&digest)).await {
-            Ok(Ok(bytes)) => return Some(Checkpoint { epoch: pointer.epoch, batch: pointer.batch, bytes }),
+            Ok(Ok(bytes)) => {
+                return Some(Checkpoint { epoch: pointer.epoch, batch: pointer.batch, bytes });
+            }
             Ok(Err(error @ (BlobError::Missing { .. } | BlobError::Damaged { .. }))) => {
                 tracing::warn!(run.id = %lease.run, %error, "a checkpoint cannot be used");
             }
-            Ok(Err(error)) => tracing::warn!(run.id = %lease.run, %error, "a checkpoint cannot be read"),
-            Err(error) => tracing::warn!(run.id = %lease.run, %error, "a checkpoint cannot be read"),
+            Ok(Err(error)) => {
+                tracing::warn!(run.id = %lease.run, %error, "a checkpoint cannot be read")
+            }
+            Err(error) => {
+                tracing::warn!(run.id = %lease.run, %error, "a checkpoint cannot be read")
+            }
         }
     }
     None
 }
 
 /// Makes a checkpoint durable; only then may its pointer be told. `None` leaves the store with the one before.
-async fn store_checkpoint(blobs: &Blobs, checkpoint: Checkpoint, attempt: &Attempt) -> Option<CheckpointPointer> {
+async fn store_checkpoint(
+    blobs: &Blobs,
+    checkpoint: Checkpoint,
+    attempt: &Attempt,
+) -> Option<CheckpointPointer> {
     let Checkpoint { epoch, batch, bytes } = checkpoint;
     let (blobs, size) = (blobs.clone(), bytes.len() as u64);
     let stored = tokio::task::spawn_blocking(move || blobs.put(&bytes)).await;
@@ -217,10 +254,20 @@ async fn store_checkpoint(blobs: &Blobs, checkpoint: Checkpoint, attempt: &Attem
 }
 
 /// Sends the end of an attempt until it is answered. Sending it twice is harmless: the store knows the fence.
-async fn finish(worker: &Worker, run: &RunId, fence: Fence, outcome: &Outcome, log: &str) -> Result<(), WorkerError> {
+async fn finish(
+    worker: &Worker,
+    run: &RunId,
+    fence: Fence,
+    outcome: &Outcome,
+    log: &str,
+) -> Result<(), WorkerError> {
     let give_up = Instant::now() + FINISH_FOR;
     loop {
-        match worker.store.finish(Now::Server, run, fence, outcome, log, &worker.options.policy).await {
+        match worker
+            .store
+            .finish(Now::Server, run, fence, outcome, log, &worker.options.policy)
+            .await
+        {
             Ok(Applied::Applied | Applied::Already) => return Ok(()),
             Ok(Applied::Stale) => {
                 tracing::warn!(run.id = %run, "the end of a lost attempt was refused");

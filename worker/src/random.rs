@@ -3,7 +3,8 @@
 /// 64 random bits. Where the system has none to give, the time of day: a request id must differ, not be secret.
 pub(crate) fn bits() -> u64 {
     getrandom::u64().unwrap_or_else(|_| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let now =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         (now.as_nanos() as u64) ^ u64::from(std::process::id())
     })
 }

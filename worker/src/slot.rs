@@ -12,13 +12,22 @@ use crate::random;
 use crate::thread::TrainingThread;
 use crate::worker::{Worker, WorkerError};
 
-pub(crate) async fn run(worker: Arc<Worker>, index: u32, stop: CancellationToken) -> Result<(), WorkerError> {
+pub(crate) async fn run(
+    worker: Arc<Worker>,
+    index: u32,
+    stop: CancellationToken,
+) -> Result<(), WorkerError> {
     let holder = Holder { worker: worker.name.clone(), slot: index };
     let thread = TrainingThread::start(format!("slot-{index}"), worker.trainers.clone())?;
     let mut idle = Idle::new(&worker.options.policy);
     let mut request = RequestId(random::bits());
     while !stop.is_cancelled() {
-        let wish = Wish { holder: holder.clone(), request, device: worker.options.device, only: worker.options.only.clone() };
+        let wish = Wish {
+            holder: holder.clone(),
+            request,
+            device: worker.options.device,
+            only: worker.options.only.clone(),
+        };
         let policy = Policy { poll: idle.step(), ..worker.options.policy.clone() };
         match worker.store.lease(Now::Server, &wish, &policy).await {
             Ok(Leased::Lease(lease)) => {

@@ -56,14 +56,25 @@ impl TrainingThread {
     }
 
     /// Begins an attempt; the receiver resolves when it has ended.
-    pub(crate) fn train(&self, run: RunSpec, resume: Option<Checkpoint>, attempt: Arc<Attempt>) -> Result<oneshot::Receiver<Ended>, ThreadGone> {
+    pub(crate) fn train(
+        &self,
+        run: RunSpec,
+        resume: Option<Checkpoint>,
+        attempt: Arc<Attempt>,
+    ) -> Result<oneshot::Receiver<Ended>, ThreadGone> {
         let (reply, ended) = oneshot::channel();
         self.orders.send(Order { run, resume, attempt, reply }).map_err(|_| ThreadGone)?;
         Ok(ended)
     }
 }
 
-fn train(kept: &mut Option<Box<dyn Trainer>>, factory: &TrainerFactory, run: RunSpec, resume: Option<Checkpoint>, attempt: &Attempt) -> Ended {
+fn train(
+    kept: &mut Option<Box<dyn Trainer>>,
+    factory: &TrainerFactory,
+    run: RunSpec,
+    resume: Option<Checkpoint>,
+    attempt: &Attempt,
+) -> Ended {
     // The trainer is taken out for the call: after a panic its state is unknown, so the next run gets a new one.
     let mut trainer = kept.take().unwrap_or_else(|| factory());
     let caught = catch_unwind(AssertUnwindSafe(|| {

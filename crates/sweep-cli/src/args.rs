@@ -7,13 +7,17 @@ use sweep_core::lifecycle::StateName;
 
 /// Find out which loss really is better: sweeps over loss × data set × hyperparameters × seed, with honest statistics.
 #[derive(Debug, Parser)]
-#[command(name = "sweep", version, after_help = "Examples:
+#[command(
+    name = "sweep",
+    version,
+    after_help = "Examples:
   sweep run sweeps/quickstart.yaml        train a sweep here and compare its losses
   sweep plan my_sweep.yaml                what would run, and what its seeds can resolve
   sweep data check datasets/mine.yaml     counts, duplicates and leaks of a data set
   sweep report quickstart -o report/      write the HTML report again
 
-Exit codes: 0 done, 1 the command failed, 2 the input is wrong, 3 the sweep ended with failed runs, 130 interrupted.")]
+Exit codes: 0 done, 1 the command failed, 2 the input is wrong, 3 the sweep ended with failed runs, 130 interrupted."
+)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -25,7 +29,13 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Where sweeps, runs and results are kept
-    #[arg(long, global = true, env = "SWEEP_STORE", value_name = "URL", default_value = "sqlite:.sweep/sweep.db")]
+    #[arg(
+        long,
+        global = true,
+        env = "SWEEP_STORE",
+        value_name = "URL",
+        default_value = "sqlite:.sweep/sweep.db"
+    )]
     pub(crate) store: String,
     /// Directory for packed data sets, checkpoints and reports
     #[arg(long, global = true, env = "SWEEP_DIR", value_name = "DIR", default_value = ".sweep")]

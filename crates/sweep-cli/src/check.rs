@@ -16,7 +16,10 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Ended> {
             Ok(loaded) => {
                 if !args.json {
                     let runs = loaded.plan.runs.len();
-                    out::text(&format!("{shown}: ok, {} configurations, {runs} runs\n", loaded.plan.configurations.len()))?;
+                    out::text(&format!(
+                        "{shown}: ok, {} configurations, {runs} runs\n",
+                        loaded.plan.configurations.len()
+                    ))?;
                     for warning in &loaded.plan.warnings {
                         out::text(&format!("  warning: {warning}\n"))?;
                     }
@@ -35,6 +38,8 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Ended> {
     match wrong.len() {
         0 => Ok(Ended::Done),
         1 => Err(wrong.remove(0)),
-        _ => Err(WrongInput::new(wrong.iter().map(|error| format!("{error:#}")).collect::<Vec<_>>().join("\n"))),
+        _ => Err(WrongInput::new(
+            wrong.iter().map(|error| format!("{error:#}")).collect::<Vec<_>>().join("\n"),
+        )),
     }
 }

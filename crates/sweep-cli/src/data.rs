@@ -30,7 +30,10 @@ fn check(args: &DataArgs) -> Result<Ended> {
         }
     }
     if audit.has_errors() {
-        return Err(WrongInput::new(format!("data set {}: the audit found errors (above)", set.info().name)));
+        return Err(WrongInput::new(format!(
+            "data set {}: the audit found errors (above)",
+            set.info().name
+        )));
     }
     Ok(Ended::Done)
 }
@@ -43,6 +46,11 @@ fn pack(args: &PackArgs, global: &Global) -> Result<Ended> {
     bar.finish();
     let packed = packed.context("cannot pack the data set")?;
     let bytes = std::fs::metadata(packed.path()).map_or(0, |m| m.len());
-    out::text(&format!("{} images, {:.1} MB: {}\n", packed.len(), bytes as f64 / 1e6, packed.path().display()))?;
+    out::text(&format!(
+        "{} images, {:.1} MB: {}\n",
+        packed.len(),
+        bytes as f64 / 1e6,
+        packed.path().display()
+    ))?;
     Ok(Ended::Done)
 }

@@ -21,8 +21,15 @@ pub(crate) fn list(args: &JsonArgs, global: &Global) -> Result<Ended> {
     } else {
         let rows = sweeps.iter().map(|sweep| {
             let counts = &sweep.counts;
-            let failed = if counts.failed > 0 { format!("{} failed", counts.failed) } else { String::new() };
-            vec![sweep.name.clone(), sweep.id.to_string(), word(sweep).to_owned(), format!("{}/{}", counts.succeeded, counts.total()), failed]
+            let failed =
+                if counts.failed > 0 { format!("{} failed", counts.failed) } else { String::new() };
+            vec![
+                sweep.name.clone(),
+                sweep.id.to_string(),
+                word(sweep).to_owned(),
+                format!("{}/{}", counts.succeeded, counts.total()),
+                failed,
+            ]
         });
         out::text(&table(&["NAME", "ID", "STATE", "DONE", ""], rows.collect()))?;
     }
@@ -55,7 +62,12 @@ pub(crate) fn runs(args: &RunsArgs, global: &Global) -> Result<Ended> {
         let status = stored::find(&store, Some(&args.sweep)).await?;
         let view = coordinator::View::read(&store, &status.id).await?;
         let wanted = args.state.map(StateName::from);
-        let records: Vec<RunRecord> = view.records.iter().filter(|r| wanted.is_none_or(|state| r.state == state)).cloned().collect();
+        let records: Vec<RunRecord> = view
+            .records
+            .iter()
+            .filter(|r| wanted.is_none_or(|state| r.state == state))
+            .cloned()
+            .collect();
         Ok((view, records))
     })?;
     if args.json {
@@ -64,12 +76,19 @@ pub(crate) fn runs(args: &RunsArgs, global: &Global) -> Result<Ended> {
     }
     let label = |record: &RunRecord| {
         let id = record.run.spec.configuration.id();
-        let planned = view.plan.configurations.iter().find(|planned| planned.configuration.id() == id);
-        planned.map_or_else(|| record.run.spec.configuration.loss.canonical(), |p| view.sweep.candidates()[p.candidate].label.clone())
+        let planned =
+            view.plan.configurations.iter().find(|planned| planned.configuration.id() == id);
+        planned.map_or_else(
+            || record.run.spec.configuration.loss.canonical(),
+            |p| view.sweep.candidates()[p.candidate].label.clone(),
+        )
     };
     let rows = records.iter().map(|record| {
         let outcome = match (&record.result, &record.error) {
-            (Some(result), _) => result.validation.as_ref().map_or_else(|| "diverged".to_owned(), |v| format!("{:.2} %", 100.0 * v.accuracy())),
+            (Some(result), _) => result.validation.as_ref().map_or_else(
+                || "diverged".to_owned(),
+                |v| format!("{:.2} %", 100.0 * v.accuracy()),
+            ),
             (None, Some(error)) => error.lines().next().unwrap_or_default().to_owned(),
             (None, None) => String::new(),
         };
@@ -84,7 +103,10 @@ pub(crate) fn runs(args: &RunsArgs, global: &Global) -> Result<Ended> {
             outcome,
         ]
     });
-    out::text(&table(&["RUN", "DATA SET", "CONFIGURATION", "SEED", "STATE", "ATTEMPTS", "VAL ACCURACY"], rows.collect()))?;
+    out::text(&table(
+        &["RUN", "DATA SET", "CONFIGURATION", "SEED", "STATE", "ATTEMPTS", "VAL ACCURACY"],
+        rows.collect(),
+    ))?;
     Ok(Ended::Done)
 }
 
@@ -94,7 +116,8 @@ pub(crate) fn curves(args: &CurvesArgs, global: &Global) -> Result<Ended> {
         out::json(&json!({ "run": detail.id, "spec": detail.spec, "epochs": epochs }))?;
         return Ok(Ended::Done);
     }
-    let loss = |value: Option<f64>| value.map_or_else(|| "not finite".to_owned(), |v| format!("{v:.4}"));
+    let loss =
+        |value: Option<f64>| value.map_or_else(|| "not finite".to_owned(), |v| format!("{v:.4}"));
     let rows = epochs.iter().map(|e| {
         vec![
             e.epoch.to_string(),
@@ -105,7 +128,10 @@ pub(crate) fn curves(args: &CurvesArgs, global: &Global) -> Result<Ended> {
             format!("{:.2e}", e.learning_rate),
         ]
     });
-    out::text(&table(&["EPOCH", "TRAIN LOSS", "VAL LOSS", "TRAIN ACCURACY", "VAL ACCURACY", "LEARNING RATE"], rows.collect()))?;
+    out::text(&table(
+        &["EPOCH", "TRAIN LOSS", "VAL LOSS", "TRAIN ACCURACY", "VAL ACCURACY", "LEARNING RATE"],
+        rows.collect(),
+    ))?;
     let accuracies: Vec<f64> = epochs.iter().map(|e| e.val_accuracy).collect();
     out::text(&format!("val accuracy {}\n", terminal::sparkline(&accuracies, 0.0, 1.0)))?;
     Ok(Ended::Done)
@@ -131,7 +157,11 @@ fn run(text: &str, global: &Global) -> Result<(RunDetail, Vec<EpochMetrics>)> {
             coordinator::FindError::Store(_) => error.into(),
             _ => WrongInput::new(error),
         })?;
-        let detail = store.run(&id).await.context("cannot read the store")?.context("the run has vanished")?;
+        let detail = store
+            .run(&id)
+            .await
+            .context("cannot read the store")?
+            .context("the run has vanished")?;
         let epochs = match (&detail.result, &detail.progress) {
             (Some(result), _) => result.epochs.clone(),
             (None, Some(progress)) => progress.epochs.clone(),
@@ -169,7 +199,10 @@ mod tests {
 
     #[test]
     fn columns_line_up_by_what_is_seen() {
-        let text = table(&["A", "B"], vec![vec!["±1".into(), "x".into()], vec!["long".into(), String::new()]]);
+        let text = table(
+            &["A", "B"],
+            vec![vec!["±1".into(), "x".into()], vec!["long".into(), String::new()]],
+        );
         assert_eq!(text, "A     B\n±1    x\nlong\n");
     }
 }

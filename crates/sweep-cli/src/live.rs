@@ -40,7 +40,9 @@ impl Live {
         }
         let bar = ProgressBar::new(total);
         let template = "{msg}{wide_bar} {pos}/{len} runs, {elapsed}, about {eta} left";
-        bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+        bar.set_style(
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+        );
         bar.set_position(done);
         bar.reset_eta();
         bar.enable_steady_tick(Duration::from_millis(500));
@@ -60,14 +62,23 @@ impl Live {
             Self::Lines { last } => {
                 if last.is_none_or(|at| at.elapsed() >= LINE_EVERY) {
                     *last = Some(Instant::now());
-                    eprintln!("{}/{} runs, {} running, {} failed", ended, counts.total(), counts.leased, counts.failed);
+                    eprintln!(
+                        "{}/{} runs, {} running, {} failed",
+                        ended,
+                        counts.total(),
+                        counts.leased,
+                        counts.failed
+                    );
                 }
             }
             Self::Block(bar) => {
                 bar.set_position(ended);
                 if let Some(view) = view {
                     let (rows, columns) = console::Term::stderr().size();
-                    let style = Style { width: usize::from(columns).saturating_sub(1).max(40), colour: false };
+                    let style = Style {
+                        width: usize::from(columns).saturating_sub(1).max(40),
+                        colour: false,
+                    };
                     let summary = terminal::summary(&view.report(), style);
                     bar.set_message(clipped(&summary, usize::from(rows).saturating_sub(3)));
                 }

@@ -22,7 +22,8 @@ pub(crate) struct Loaded {
 pub(crate) fn load(file: &Path) -> Result<Loaded> {
     let sweep = parse(file)?;
     let base = file.parent().unwrap_or_else(|| Path::new(""));
-    let datasets: Vec<_> = sweep.datasets().iter().map(|reference| dataset(reference, base)).collect::<Result<_>>()?;
+    let datasets: Vec<_> =
+        sweep.datasets().iter().map(|reference| dataset(reference, base)).collect::<Result<_>>()?;
     let infos: Vec<_> = datasets.iter().map(|set| set.info().clone()).collect();
     let plan = sweep.plan(&infos).map_err(WrongInput::new)?;
     Ok(Loaded { sweep, plan, datasets })
@@ -31,12 +32,15 @@ pub(crate) fn load(file: &Path) -> Result<Loaded> {
 /// Reads and checks `file` alone.
 pub(crate) fn parse(file: &Path) -> Result<Sweep> {
     let shown = file.display().to_string();
-    let bytes = std::fs::read(file).map_err(|error| WrongInput::new(format!("cannot read {shown}: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|_| WrongInput::new(format!("{shown} is not UTF-8 text")))?;
+    let bytes = std::fs::read(file)
+        .map_err(|error| WrongInput::new(format!("cannot read {shown}: {error}")))?;
+    let text = String::from_utf8(bytes)
+        .map_err(|_| WrongInput::new(format!("{shown} is not UTF-8 text")))?;
     Sweep::parse(&text, &shown).map_err(WrongInput::new)
 }
 
 /// Reads a data set as a sweep file or a command names it.
 pub(crate) fn dataset(reference: &str, base: &Path) -> Result<DataSet> {
-    DataSet::load(reference, base).map_err(|error| if error.is_input() { WrongInput::new(error) } else { error.into() })
+    DataSet::load(reference, base)
+        .map_err(|error| if error.is_input() { WrongInput::new(error) } else { error.into() })
 }

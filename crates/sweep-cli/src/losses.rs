@@ -30,8 +30,15 @@ fn unknown(name: &str) -> anyhow::Error {
 fn text(entry: &LossEntry) -> String {
     let mut text = format!("{}\n    {}\n    {}\n", entry.name, entry.formula, entry.paper);
     for parameter in entry.parameters {
-        let default = parameter.default_text().map_or_else(|| "no default".to_owned(), |default| format!("default {default}"));
-        text.push_str(&format!("    {:<22} {}; {default}: {}\n", parameter.name, parameter.allowed(), parameter.meaning));
+        let default = parameter
+            .default_text()
+            .map_or_else(|| "no default".to_owned(), |default| format!("default {default}"));
+        text.push_str(&format!(
+            "    {:<22} {}; {default}: {}\n",
+            parameter.name,
+            parameter.allowed(),
+            parameter.meaning
+        ));
     }
     text.push('\n');
     text

@@ -82,7 +82,10 @@ fn text(sweep: &Sweep, plan: &Plan, known: usize) -> String {
             planned.configuration.id().to_string(),
         ]
     });
-    text.push_str(&table(&["DATA SET", "CONFIGURATION", "EPOCHS", "BATCH", "SIZE", "RATE", "ID"], rows.collect()));
+    text.push_str(&table(
+        &["DATA SET", "CONFIGURATION", "EPOCHS", "BATCH", "SIZE", "RATE", "ID"],
+        rows.collect(),
+    ));
     for warning in &plan.warnings {
         text.push_str(&format!("warning: {warning}\n"));
     }

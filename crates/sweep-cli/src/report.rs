@@ -54,7 +54,8 @@ pub(crate) fn write(view: &View, dir: &Path) -> Result<()> {
 
 /// Records that verdicts were shown: seeds added afterwards are marked in later reports.
 pub(crate) async fn record_look(store: &AnyStore, view: &View) {
-    if let Err(error) = store.control(Now::Server, &Command::Reported(view.status.id.clone())).await {
+    if let Err(error) = store.control(Now::Server, &Command::Reported(view.status.id.clone())).await
+    {
         tracing::warn!(%error, "could not record that the report was looked at");
     }
 }

@@ -21,8 +21,8 @@ use crate::{out, report, stopping, stored};
 
 /// An idle slot of the same process may look often: no network is between.
 const POLL_MAX: Duration = Duration::from_secs(1);
-/// The longest wait for news from the store before the view is drawn again.
-const REDRAW: Duration = Duration::from_millis(500);
+/// Between two looks at the store: quick enough for an eye, rare enough to cost nothing beside training.
+const REDRAW: Duration = Duration::from_millis(250);
 /// Drawing the detailed view may use this share of the time at most; training needs the cores.
 const VIEW_SHARE: u32 = 20;
 /// Checkpoint blobs younger than this may belong to a process beside this one that has not told their pointer yet.
@@ -38,13 +38,19 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
     let policy = Policy { poll_max: POLL_MAX, ..Policy::default() };
     let store = stored::open(global)?;
     let blobs = Blobs::open(&home.blobs()).context("cannot open the directory of checkpoints")?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let ended = runtime.context("cannot start the runtime")?.block_on(train(args, &loaded, trainers, &policy, &store, blobs))?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let ended = runtime
+        .context("cannot start the runtime")?
+        .block_on(train(args, &loaded, trainers, &policy, &store, blobs))?;
     let Trained { id, interrupted } = ended;
     let view = stored::block_on(async { Ok(View::read(&store, &id).await?) })?;
     if interrupted {
         let counts = &view.status.counts;
-        eprintln!("stopped: {} of {} runs have ended; the same command goes on", counts.total() - counts.unfinished(), counts.total());
+        eprintln!(
+            "stopped: {} of {} runs have ended; the same command goes on",
+            counts.total() - counts.unfinished(),
+            counts.total()
+        );
         return Ok(Ended::Interrupted);
     }
     show(args, &view, &home, &store)?;
@@ -57,7 +63,14 @@ struct Trained {
 }
 
 /// Submits and trains until every run has ended or a signal came.
-async fn train(args: &RunArgs, loaded: &Loaded, trainers: Trainers, policy: &Policy, store: &AnyStore, blobs: Blobs) -> Result<Trained> {
+async fn train(
+    args: &RunArgs,
+    loaded: &Loaded,
+    trainers: Trainers,
+    policy: &Policy,
+    store: &AnyStore,
+    blobs: Blobs,
+) -> Result<Trained> {
     let (id, _) = coordinator::submit(store, &loaded.sweep, &loaded.plan).await?;
     let (status, _) = store.sweep(&id).await?.context("the submitted sweep is not in the store")?;
     if status.is_done() {
@@ -72,8 +85,10 @@ async fn train(args: &RunArgs, loaded: &Loaded, trainers: Trainers, policy: &Pol
         trainers.slots
     );
     let signalled = CancellationToken::new();
-    stopping::on_signals(signalled.clone(), || eprintln!("\nstopping: saving the running trainings (once more to leave at once)"))
-        .context("cannot listen for Ctrl-C")?;
+    stopping::on_signals(signalled.clone(), || {
+        eprintln!("\nstopping: saving the running trainings (once more to leave at once)")
+    })
+    .context("cannot listen for Ctrl-C")?;
 
     let stop = signalled.child_token();
     let options = Options {
@@ -90,7 +105,11 @@ async fn train(args: &RunArgs, loaded: &Loaded, trainers: Trainers, policy: &Pol
         let (store, policy, stop) = (store.clone(), policy.clone(), stop.clone());
         tokio::spawn(async move { coordinator::keep(&store, &policy, &stop).await })
     };
-    let mut live = Live::new(args.quiet, u64::from(status.counts.total()), u64::from(status.counts.total() - status.counts.unfinished()));
+    let mut live = Live::new(
+        args.quiet,
+        u64::from(status.counts.total()),
+        u64::from(status.counts.total() - status.counts.unfinished()),
+    );
     let worked = tokio::select! {
         worked = &mut work => Some(worked),
         watched = watch(&id, store, &mut live) => { watched?; None }
@@ -111,7 +130,8 @@ async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
     let mut cursor = store.event_cursor().await?;
     let mut draw_after = Instant::now();
     loop {
-        let (status, _) = store.sweep(id).await?.context("the sweep has vanished from the store")?;
+        let (status, _) =
+            store.sweep(id).await?.context("the sweep has vanished from the store")?;
         if live.wants_detail(status.counts.total() as usize) && Instant::now() >= draw_after {
             let began = Instant::now();
             live.show(&status.counts, Some(&View::read(store, id).await?));
@@ -122,13 +142,26 @@ async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
         if status.is_done() {
             return Ok(());
         }
-        match store.events(&cursor, REDRAW).await? {
+        tokio::time::sleep(REDRAW).await;
+        match store.events(&cursor, Duration::ZERO).await? {
             Events::Some { events, cursor: next } => {
                 cursor = next;
                 for event in events {
-                    if let EventKind::Run { run, state: sweep_core::lifecycle::StateName::Failed, .. } = event.kind {
-                        let error = store.run(&run).await?.and_then(|detail| detail.error).unwrap_or_default();
-                        live.say(&format!("run {run} failed: {}", error.lines().next().unwrap_or_default()));
+                    if let EventKind::Run {
+                        run,
+                        state: sweep_core::lifecycle::StateName::Failed,
+                        ..
+                    } = event.kind
+                    {
+                        let error = store
+                            .run(&run)
+                            .await?
+                            .and_then(|detail| detail.error)
+                            .unwrap_or_default();
+                        live.say(&format!(
+                            "run {run} failed: {}",
+                            error.lines().next().unwrap_or_default()
+                        ));
                     }
                 }
             }
@@ -141,7 +174,9 @@ async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
 async fn collect_blobs(store: &AnyStore, blobs: &Blobs) {
     let collected = match store.checkpoints().await {
         Ok(live) => {
-            let before = std::time::SystemTime::now().checked_sub(BLOB_GRACE).unwrap_or(std::time::UNIX_EPOCH);
+            let before = std::time::SystemTime::now()
+                .checked_sub(BLOB_GRACE)
+                .unwrap_or(std::time::UNIX_EPOCH);
             blobs.collect(&live, before).map(|_| ()).map_err(anyhow::Error::from)
         }
         Err(error) => Err(error.into()),

@@ -7,7 +7,10 @@ use tokio_util::sync::CancellationToken;
 ///
 /// # Errors
 /// When the system refuses a signal handler.
-pub(crate) fn on_signals(stop: CancellationToken, first: impl Fn() + Send + 'static) -> std::io::Result<()> {
+pub(crate) fn on_signals(
+    stop: CancellationToken,
+    first: impl Fn() + Send + 'static,
+) -> std::io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::spawn(async move {
@@ -21,7 +24,10 @@ pub(crate) fn on_signals(stop: CancellationToken, first: impl Fn() + Send + 'sta
     Ok(())
 }
 
-async fn wait(interrupt: &mut tokio::signal::unix::Signal, terminate: &mut tokio::signal::unix::Signal) {
+async fn wait(
+    interrupt: &mut tokio::signal::unix::Signal,
+    terminate: &mut tokio::signal::unix::Signal,
+) {
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

@@ -12,7 +12,11 @@ use crate::{load, out};
 
 /// A runtime for commands that only talk to the store.
 pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?.block_on(future)
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(future)
 }
 
 /// The store, to read.
@@ -28,9 +32,13 @@ pub(crate) fn open(global: &Global) -> Result<AnyStore> {
 fn wrong_store(error: sweep_store::StoreError, global: &Global) -> anyhow::Error {
     use sweep_store::StoreError::{Missing, NotAvailable, Url};
     match error {
-        Missing { .. } => WrongInput::new(format!("{error} (`sweep run FILE` makes one; --store or SWEEP_STORE names another)")),
+        Missing { .. } => WrongInput::new(format!(
+            "{error} (`sweep run FILE` makes one; --store or SWEEP_STORE names another)"
+        )),
         Url { .. } | NotAvailable { .. } => WrongInput::new(error),
-        other => anyhow::Error::new(other).context(format!("cannot open the store {}", global.store)),
+        other => {
+            anyhow::Error::new(other).context(format!("cannot open the store {}", global.store))
+        }
     }
 }
 
@@ -61,18 +69,36 @@ pub(crate) fn retry(args: &SweepArgs, global: &Global) -> Result<Ended> {
 }
 
 pub(crate) fn cancel(args: &SweepArgs, global: &Global) -> Result<Ended> {
-    change(args, global, Command::Cancel, |before| format!("{} unfinished runs are cancelled; results stay", before.counts.unfinished()))
+    change(args, global, Command::Cancel, |before| {
+        format!("{} unfinished runs are cancelled; results stay", before.counts.unfinished())
+    })
 }
 
-fn change(args: &SweepArgs, global: &Global, command: fn(SweepId) -> Command, say: fn(&SweepStatus) -> String) -> Result<Ended> {
+fn change(
+    args: &SweepArgs,
+    global: &Global,
+    command: fn(SweepId) -> Command,
+    say: fn(&SweepStatus) -> String,
+) -> Result<Ended> {
     let policy = Policy::default();
     let store = open(global)?;
     block_on(async {
         let before = find(&store, Some(&args.sweep)).await?;
-        store.control(Now::Server, &command(before.id.clone())).await.context("the store refused")?;
+        store
+            .control(Now::Server, &command(before.id.clone()))
+            .await
+            .context("the store refused")?;
         while store.tick(Now::Server, &policy).await.context("the store refused")?.more {}
-        let (after, _) = store.sweep(&before.id).await.context("cannot read the store")?.context("the sweep has vanished")?;
-        if args.json { out::json(&after) } else { out::text(&format!("{}: {}\n", after.name, say(&before))) }
+        let (after, _) = store
+            .sweep(&before.id)
+            .await
+            .context("cannot read the store")?
+            .context("the sweep has vanished")?;
+        if args.json {
+            out::json(&after)
+        } else {
+            out::text(&format!("{}: {}\n", after.name, say(&before)))
+        }
     })?;
     Ok(Ended::Done)
 }

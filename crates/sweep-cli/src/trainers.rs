@@ -33,15 +33,25 @@ pub(crate) struct Trainers {
 
 impl Trainers {
     /// The trainers that the flags ask for. Packs the data sets of `plan` where they are not in the cache yet.
-    pub(crate) fn new(args: &RunArgs, plan: &Plan, datasets: &[DataSet], home: &Home) -> Result<Self> {
-        if args.trainer == "burn" { Self::burn(args, plan, datasets, home) } else { Self::fake(args, &plan.datasets) }
+    pub(crate) fn new(
+        args: &RunArgs,
+        plan: &Plan,
+        datasets: &[DataSet],
+        home: &Home,
+    ) -> Result<Self> {
+        if args.trainer == "burn" {
+            Self::burn(args, plan, datasets, home)
+        } else {
+            Self::fake(args, &plan.datasets)
+        }
     }
 
     fn fake(args: &RunArgs, datasets: &[DataSetInfo]) -> Result<Self> {
         let behaviour: FakeBehaviour = args.trainer.parse().map_err(WrongInput::new)?;
         let datasets = datasets.to_vec();
-        let factory: TrainerFactory =
-            Arc::new(move || Box::new(FakeTrainer::new(behaviour.clone(), &datasets)) as Box<dyn Trainer>);
+        let factory: TrainerFactory = Arc::new(move || {
+            Box::new(FakeTrainer::new(behaviour.clone(), &datasets)) as Box<dyn Trainer>
+        });
         let slots = args.slots.map_or(2, u32::from);
         Ok(Self { factory, device: DeviceKind::Fake, name: "fake".to_owned(), slots })
     }
@@ -50,11 +60,13 @@ impl Trainers {
         let device: Device = args.device.parse().map_err(WrongInput::new)?;
         let device = device.resolved().map_err(WrongInput::new)?;
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        let slots = args.slots.map_or_else(|| default_slots(plan, device.kind(), cores), usize::from);
+        let slots =
+            args.slots.map_or_else(|| default_slots(plan, device.kind(), cores), usize::from);
         let threads = NonZeroUsize::new(cores / slots).unwrap_or(NonZeroUsize::MIN);
         let source = source(plan, datasets, home)?;
-        let factory: TrainerFactory =
-            Arc::new(move || Box::new(BurnTrainer::new(device, threads, source.clone())) as Box<dyn Trainer>);
+        let factory: TrainerFactory = Arc::new(move || {
+            Box::new(BurnTrainer::new(device, threads, source.clone())) as Box<dyn Trainer>
+        });
         let slots = u32::try_from(slots).unwrap_or(u32::MAX);
         Ok(Self { factory, device: device.kind(), name: device.to_string(), slots })
     }
@@ -62,7 +74,8 @@ impl Trainers {
 
 /// Small networks gain nothing from a second thread, so each core trains a run of its own; a ResNet fills all cores by itself.
 fn default_slots(plan: &Plan, device: DeviceKind, cores: usize) -> usize {
-    let all_small = plan.configurations.iter().all(|p| p.configuration.model.backbone == Backbone::SmallCnn);
+    let all_small =
+        plan.configurations.iter().all(|p| p.configuration.model.backbone == Backbone::SmallCnn);
     if all_small && device == DeviceKind::Cpu { cores } else { 1 }
 }
 
@@ -83,6 +96,8 @@ fn source(plan: &Plan, datasets: &[DataSet], home: &Home) -> Result<DataSource> 
     }
     Ok(Arc::new(move |of: &DataSetRef, size: u32| {
         let found = packed.get(&(of.content, of.split, size)).cloned();
-        found.ok_or_else(|| TrainError::Input(format!("data set {} at image size {size} is not at hand", of.name)))
+        found.ok_or_else(|| {
+            TrainError::Input(format!("data set {} at image size {size} is not at hand", of.name))
+        })
     }))
 }

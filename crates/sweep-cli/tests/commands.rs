@@ -5,7 +5,8 @@ mod common;
 use common::{Place, SMALL};
 
 fn json(text: &str) -> serde_json::Value {
-    serde_json::from_str(text).unwrap_or_else(|error| panic!("not one JSON document ({error}): {text}"))
+    serde_json::from_str(text)
+        .unwrap_or_else(|error| panic!("not one JSON document ({error}): {text}"))
 }
 
 #[test]
@@ -38,14 +39,22 @@ fn a_finished_sweep_can_be_read_in_every_way() {
     assert!(place.expect(0, &["compare", "small"]).contains("softmax"));
     place.expect(0, &["report", "small", "-o", "out"]);
     let html = place.read("out/index.html");
-    assert!(html.starts_with("<!DOCTYPE html>") && html.contains("<svg") && !html.contains("<script"));
-    assert!(!html.contains("http://") || !html.contains("src=\"http"), "the report asks nobody for anything");
+    assert!(
+        html.starts_with("<!DOCTYPE html>") && html.contains("<svg") && !html.contains("<script")
+    );
+    assert!(
+        !html.contains("http://") || !html.contains("src=\"http"),
+        "the report asks nobody for anything"
+    );
 
     let csv = place.expect(0, &["export", "small", "--format", "csv"]);
     assert_eq!(csv.lines().count(), 7, "{csv}");
     let epochs = place.expect(0, &["export", "small", "--epochs"]);
     assert_eq!(epochs.lines().count(), 1 + 6 * 12);
-    assert_eq!(json(&place.expect(0, &["export", "small", "--format", "json"])).as_array().unwrap().len(), 6);
+    assert_eq!(
+        json(&place.expect(0, &["export", "small", "--format", "json"])).as_array().unwrap().len(),
+        6
+    );
     place.expect(0, &["doctor", "small.yaml"]);
     assert!(place.expect(0, &["completions", "bash"]).contains("sweep"));
     assert!(place.expect(0, &["losses", "am_softmax"]).contains("margin"));
@@ -63,7 +72,9 @@ fn failed_runs_are_told_kept_and_can_be_queued_again() {
     assert_eq!(output.status.code(), Some(3), "{}", String::from_utf8_lossy(&output.stderr));
     let failed = json(&place.expect(0, &["runs", "small", "--state", "failed", "--json"]));
     assert_eq!(failed.as_array().unwrap().len(), 2);
-    assert!(failed[0]["error"].as_str().unwrap().contains("panic: the fake trainer panics on seed 2"));
+    assert!(
+        failed[0]["error"].as_str().unwrap().contains("panic: the fake trainer panics on seed 2")
+    );
     assert_eq!(failed[0]["attempts"], 3);
     assert!(place.read(".sweep/reports/small/index.html").contains("panics on seed 2"));
 
@@ -75,7 +86,13 @@ fn failed_runs_are_told_kept_and_can_be_queued_again() {
 #[test]
 fn unknown_names_are_wrong_input() {
     let place = Place::new();
-    for args in [&["status", "nothing"][..], &["compare", "nothing"], &["losses", "hinge_loss"], &["data", "check", "digit"], &["run", "none.yaml"]] {
+    for args in [
+        &["status", "nothing"][..],
+        &["compare", "nothing"],
+        &["losses", "hinge_loss"],
+        &["data", "check", "digit"],
+        &["run", "none.yaml"],
+    ] {
         let output = place.sweep(args);
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{args:?}: {stderr}");

@@ -9,12 +9,16 @@ use common::Place;
 /// The folder with real images, where this machine has it.
 fn images(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("SWEEP_TEST_DATA").map(PathBuf::from);
-    let root = root.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
+    let root = root
+        .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/data"));
     let folder = root.join(name);
     if folder.is_dir() {
         return Some(folder.canonicalize().unwrap());
     }
-    eprintln!("SKIPPED: no real images at {} (SWEEP_TEST_DATA names their folder)", folder.display());
+    eprintln!(
+        "SKIPPED: no real images at {} (SWEEP_TEST_DATA names their folder)",
+        folder.display()
+    );
     None
 }
 

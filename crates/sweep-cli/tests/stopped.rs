@@ -16,7 +16,12 @@ fn ctrl_c_then_the_same_command_then_the_same_bytes() {
     let place = Place::new();
     // Long enough to be met in the middle of a training, short enough to finish below.
     place.write("small.yaml", SMALL.replace("epochs: 12", "epochs: 40"));
-    let child = place.command(&["run", "small.yaml"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = place
+        .command(&["run", "small.yaml"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     std::thread::sleep(Duration::from_millis(1500));
     interrupt(child.id());
     let output = child.wait_with_output().unwrap();
@@ -25,13 +30,15 @@ fn ctrl_c_then_the_same_command_then_the_same_bytes() {
     assert!(stderr.contains("the same command goes on"), "{stderr}");
     assert!(output.stdout.is_empty());
 
-    let runs: serde_json::Value = serde_json::from_str(&place.expect(0, &["runs", "small", "--json"])).unwrap();
+    let runs: serde_json::Value =
+        serde_json::from_str(&place.expect(0, &["runs", "small", "--json"])).unwrap();
     let queued = runs.as_array().unwrap().iter().filter(|run| run["state"] == "queued").count();
     assert!(queued > 0, "the sweep was stopped before its end");
 
     let second = place.expect(0, &["run", "small.yaml"]);
     let attempts = |place: &Place| {
-        let runs: serde_json::Value = serde_json::from_str(&place.expect(0, &["runs", "small", "--json"])).unwrap();
+        let runs: serde_json::Value =
+            serde_json::from_str(&place.expect(0, &["runs", "small", "--json"])).unwrap();
         runs.as_array().unwrap().iter().map(|run| run["attempts"].as_u64().unwrap()).sum::<u64>()
     };
     let attempts_then = attempts(&place);
@@ -42,5 +49,9 @@ fn ctrl_c_then_the_same_command_then_the_same_bytes() {
     let unbroken = Place::new();
     unbroken.write("small.yaml", SMALL.replace("epochs: 12", "epochs: 40"));
     unbroken.expect(0, &["run", "small.yaml"]);
-    assert_eq!(place.report("small"), unbroken.report("small"), "a yielded training ends as an unbroken one");
+    assert_eq!(
+        place.report("small"),
+        unbroken.report("small"),
+        "a yielded training ends as an unbroken one"
+    );
 }

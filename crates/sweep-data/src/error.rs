@@ -68,8 +68,11 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether the input is wrong (exit code 2), as opposed to a system that failed.
+    /// Whether the input is wrong (exit code 2), as opposed to a system that failed. A file that is not there was named wrongly.
     pub fn is_input(&self) -> bool {
-        !matches!(self, Self::Io { .. })
+        match self {
+            Self::Io { error, .. } => error.kind() == std::io::ErrorKind::NotFound,
+            _ => true,
+        }
     }
 }

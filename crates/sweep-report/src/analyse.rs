@@ -9,9 +9,10 @@ use crate::input::{Input, Slot, slots};
 use crate::notes;
 use crate::numbers;
 use crate::parts::loss_name;
+use crate::ranks::ranks;
 use crate::report::{
-    Across, AcrossRow, BaselineChoice, DataSetReport, Failure, Family, FamilyKind, Mark, Progress,
-    Report, RunEnd, RunRow, RunTiming, SCHEMA, Summary, SweepHeader, Timing,
+    Across, AcrossRow, AdaptiveTrace, BaselineChoice, DataSetReport, Failure, Family, FamilyKind,
+    Mark, Progress, Report, RunEnd, RunRow, RunTiming, SCHEMA, Summary, SweepHeader, Timing,
 };
 use crate::sides::Side;
 use crate::summarize;
@@ -24,6 +25,11 @@ const DEFAULT_ROPE: f64 = 0.01;
 /// Pure and total: the same input gives an equal report, and no input panics. Every interval and p value comes from
 /// `sweep-stats`; while planned runs have not ended there is no p value and no verdict.
 pub fn analyse(input: &Input<'_>) -> Report {
+    analyse_with(input, &[])
+}
+
+/// [`analyse`] of a sweep whose seeds an adaptive rule gave out: the traces are shown beside the results.
+pub fn analyse_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Report {
     let analysis = input.sweep.analysis();
     let analysis_digest = analysis.digest();
     let slots = slots(input);
@@ -64,6 +70,8 @@ pub fn analyse(input: &Input<'_>) -> Report {
         notes: notes::of_report(input, &progress, &slots, post_hoc, stopped_early),
         candidates: candidates(input),
         across: across(&datasets),
+        ranks: if finished { ranks(&datasets, analysis.alpha) } else { None },
+        adaptive: traces.to_vec(),
         datasets,
         failures: failures(input, &slots),
         runs: run_rows(input, &slots),
@@ -135,6 +143,8 @@ fn dataset(
     let summaries: Vec<Summary> = (of_this.iter().zip(configurations))
         .map(|((candidate, slots), planned)| {
             let subject = summarize::Subject {
+                dataset: &info.name,
+                finished,
                 candidate: *candidate,
                 label: label(*candidate),
                 configuration: planned.configuration.id(),

@@ -112,6 +112,7 @@ fn comparison(a: &Side, b: &Side, m: usize, terms: &Terms<'_>) -> Comparison {
             m,
             components: None,
             floor: None,
+            more_seeds: Vec::new(),
             verdict: None,
         },
         beyond: EstimandResult {
@@ -128,6 +129,9 @@ fn comparison(a: &Side, b: &Side, m: usize, terms: &Terms<'_>) -> Comparison {
             m,
             components: e2.components,
             floor: e2.components.and_then(|c| numbers::floor(c, terms.n_val, alpha, m)),
+            more_seeds: e2.components.map_or_else(Vec::new, |c| {
+                numbers::more_seeds(c, terms.n_val, common.seeds.len(), alpha, m)
+            }),
             verdict: None,
         },
         sensitivity: terms.finished.then(|| paired.sensitivity(confidence)),
@@ -214,24 +218,20 @@ fn needs(
     let (alpha, m) = (case.alpha, result.m);
     let seen = c.estimate.map_or(0.0, f64::abs);
     match result.estimand {
-        Estimand::E1 => Needs {
-            seeds_for_test: case.exact_needs,
-            seeds_for_detect: numbers::seeds_on_these(
-                planner,
-                terms.detect,
-                c.sd,
-                c.pairs.len(),
-                case.exact_needs,
-            ),
-            seeds_as_seen: numbers::seeds_on_these(
-                planner,
-                seen,
-                c.sd,
-                c.pairs.len(),
-                case.exact_needs,
-            ),
-            ..Needs::default()
-        },
+        Estimand::E1 => {
+            let of = |delta| {
+                numbers::seeds_on_these(planner, delta, c.sd, c.pairs.len(), case.exact_needs)
+            };
+            let (detect, as_seen) = (of(terms.detect), of(seen));
+            Needs {
+                seeds_for_test: case.exact_needs,
+                seeds_for_detect: detect.map(|n| n.seeds),
+                seeds_as_seen: as_seen.map(|n| n.seeds),
+                seeds_for_detect_by_sd: detect.and_then(|n| n.by_sd),
+                seeds_as_seen_by_sd: as_seen.and_then(|n| n.by_sd),
+                ..Needs::default()
+            }
+        }
         Estimand::E2 => {
             let of = |delta| {
                 result.components.map_or((None, None), |k| {
@@ -241,11 +241,11 @@ fn needs(
             let (seeds_for_detect, images_for_detect) = of(terms.detect);
             let (seeds_as_seen, images_as_seen) = of(seen);
             Needs {
-                seeds_for_test: None,
                 seeds_for_detect,
                 seeds_as_seen,
                 images_for_detect,
                 images_as_seen,
+                ..Needs::default()
             }
         }
     }

@@ -138,6 +138,9 @@ pub fn summaries(report: &Report) -> String {
         "on_these_high",
         "beyond_low",
         "beyond_high",
+        "bootstrap_low",
+        "bootstrap_high",
+        "bootstrap_under_covers",
         "min",
         "median",
         "max",
@@ -154,22 +157,11 @@ pub fn summaries(report: &Report) -> String {
                     .map(|n| n.to_string()),
             );
             row.push(s.n_val.to_string());
-            row.extend(
-                [
-                    s.mean,
-                    s.sd,
-                    e1.0,
-                    e1.1,
-                    e2.0,
-                    e2.1,
-                    s.min,
-                    s.median,
-                    s.max,
-                    s.iqm,
-                    s.balanced_accuracy,
-                ]
-                .map(optional),
-            );
+            row.extend([s.mean, s.sd, e1.0, e1.1, e2.0, e2.1].map(optional));
+            let check = ends(s.bootstrap.map(|b| b.interval));
+            row.extend([optional(check.0), optional(check.1)]);
+            row.push(optional(s.bootstrap.map(|b| b.under_covers)));
+            row.extend([s.min, s.median, s.max, s.iqm, s.balanced_accuracy].map(optional));
             row
         })
     });

@@ -3,6 +3,8 @@
 //! Verdicts first, then each data set with its figures and tables, then failures, method and how to reproduce. Words come from
 //! `phrases`, figures from [`crate::plot`]; nothing is computed here.
 
+mod across;
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 use crate::format::{self, NONE};
@@ -38,9 +40,9 @@ pub(crate) fn page_with(report: &Report, figures: &[Figure]) -> String {
                 main {
                     (verdicts(report))
                     @for (index, dataset) in report.datasets.iter().enumerate() {
-                        (dataset_section(report, dataset, figures.iter().filter(|f| f.dataset == index)))
+                        (dataset_section(report, dataset, figures.iter().filter(|f| f.dataset == Some(index))))
                     }
-                    (across(report))
+                    (across::section(report, figures))
                     (failures(report))
                     (method(report))
                     (reproduce(report))
@@ -81,7 +83,7 @@ fn contents(report: &Report) -> Markup {
             ul {
                 li { a href="#verdicts" { "Verdicts" } }
                 @for d in &report.datasets { li { a href={ "#" (anchor(d)) } { (d.name) } } }
-                @if report.across.is_some() { li { a href="#across" { "Across data sets" } } }
+                @if report.across.is_some() || report.ranks.is_some() { li { a href="#across" { "Across data sets" } } }
                 @if !report.failures.is_empty() { li { a href="#failures" { "Failures" } } }
                 li { a href="#method" { "How to read this" } }
                 li { a href="#reproduce" { "Reproduce" } }
@@ -181,6 +183,7 @@ fn dataset_section<'a>(
             @if let Some(family) = &d.family { (comparison_table(report, d, family)) }
             @for f in of(&[FigureKind::Differences, FigureKind::Intervals, FigureKind::HeatMap]) { (figure(f)) }
             (summary_table(report, d))
+            @for f in of(&[FigureKind::Variance, FigureKind::Trace]) { (figure(f)) }
             @for f in of(&[FigureKind::Accuracy, FigureKind::Objective]) { (figure(f)) }
             @if let Some(family) = &d.family { (sensitivity_table(family)) (variance_table(family)) }
         }
@@ -242,7 +245,7 @@ fn summary_table(report: &Report, d: &DataSetReport) -> Markup {
                 caption { "Validation accuracy in percent, in the order of the sweep file; " (conf) " % intervals. ● marks the best set." }
                 thead { tr {
                     th { "Configuration" } th.number { "Seeds" } th.number { "Mean" } th { "On these images" } th { "On images like these" }
-                    th.number { "sd" } th.number { "Median" } th.number { "Balanced" } th.number { "Images right" } th { "Runs" }
+                    th.number { "sd" } th.number { "Median" } th.number { "Balanced" } th { "Bootstrap check" } th.number { "Images right" } th { "Runs" }
                 } }
                 tbody {
                     @for s in &d.summaries {
@@ -255,12 +258,24 @@ fn summary_table(report: &Report, d: &DataSetReport) -> Markup {
                             td.number { (format::percent_or_dash(s.sd)) }
                             td.number { (format::percent_or_dash(s.median)) }
                             td.number { (format::percent_or_dash(s.balanced_accuracy)) }
+                            td { (bootstrap(s)) }
                             td.number { (images_right(s)) }
                             td { (phrases::state_words(s)) }
                         }
                     }
                 }
             }
+        }
+    }
+}
+
+/// The bootstrap interval; greyed where it is known to be too narrow.
+fn bootstrap(s: &Summary) -> Markup {
+    html! {
+        @match s.bootstrap {
+            Some(b) if b.under_covers => span.grey { (format::percent_interval(Some(b.interval))) " under-covers" },
+            Some(b) => { (format::percent_interval(Some(b.interval))) @if !b.bca { " (percentile)" } },
+            None => (NONE),
         }
     }
 }
@@ -345,31 +360,6 @@ fn variance_table(family: &Family) -> Markup {
                                     td.number { (share(parts.residual, parts)) }
                                     td.number { (format::percent_or_dash(c.beyond.se)) }
                                     td.number { (format::percent_or_dash(c.beyond.floor)) }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
-}
-
-fn across(report: &Report) -> Markup {
-    html! {
-        @if let Some(across) = &report.across {
-            section id="across" {
-                h2 { "Across data sets" }
-                p { (capital(&across.wording)) }
-                div.scroll {
-                    table {
-                        thead { tr { th { "Configuration" } th.number { "Mean difference" } th.number { "Standard error, pp" } } }
-                        tbody {
-                            @for row in &across.rows {
-                                tr {
-                                    th scope="row" { (row.label) }
-                                    td.number { (format::points(row.estimate)) " pp" }
-                                    td.number { (format::percent_or_dash(row.se)) }
                                 }
                             }
                         }

@@ -4,7 +4,8 @@
 //! Reading order: [`input`] (what comes in), [`report`] (what comes out, `report.json`), [`analyse()`] (the way between);
 //! inside it `sides` and `summarize` (one configuration), `compare` (two), `verdict` and `headline` (what may be said), `best`
 //! (many), `notes` (what must be read beside it), `numbers` (the only door to `sweep-stats`). Then the renderers: [`terminal`],
-//! [`csv`], [`markdown`], [`latex`], [`plot`], [`html`], and [`bundle()`], which puts all files together.
+//! [`csv`], [`markdown`], [`latex`], [`plot`], [`html`], and [`bundle()`], which puts all files together. Beside all this stands
+//! [`table`]: what a published table of single runs can and cannot say.
 
 mod analyse;
 mod best;
@@ -22,10 +23,12 @@ mod numbers;
 mod parts;
 mod phrases;
 pub mod plot;
+mod ranks;
 pub mod report;
 mod seeds;
 mod sides;
 mod summarize;
+pub mod table;
 pub mod terminal;
 mod verdict;
 
@@ -34,7 +37,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use analyse::analyse;
-pub use bundle::{OutFile, bundle};
+pub use analyse::{analyse, analyse_with};
+pub use bundle::{OutFile, bundle, bundle_with};
 pub use input::{Extension, Input, SubmissionMeta};
 pub use report::Report;

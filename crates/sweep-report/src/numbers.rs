@@ -8,23 +8,34 @@ use sweep_core::bits::Bits;
 use sweep_stats::adjust;
 use sweep_stats::best_set::{BestSetTest, best_set_by, best_set_test, p_beats};
 use sweep_stats::bit_rows::BitRows;
+use sweep_stats::bootstrap::{ENOUGH_SEEDS, RESAMPLES, Statistic, bootstrap};
 use sweep_stats::crossed::{Crossed, crossed_difference, crossed_mean};
 use sweep_stats::distribution::{norm_cdf, t_sf};
 use sweep_stats::effect::effect_sizes_counts;
 use sweep_stats::equivalence::tost_counts;
+use sweep_stats::friedman::{Friedman, friedman, nemenyi_cd, wilcoxon_holm};
 use sweep_stats::paired::{differences, paired_t_counts};
 use sweep_stats::power;
 use sweep_stats::proportion::wilson;
 use sweep_stats::quadrature::GaussLegendre;
 use sweep_stats::quantile::quantile_sorted;
+use sweep_stats::rng::derive_seed;
 use sweep_stats::signflip::signflip_exact;
 use sweep_stats::wilcoxon::{Zeros, wilcoxon_signed_rank};
 
-use crate::report::{Components, Interval, Sensitivity, TestName};
+use crate::report::{
+    BootstrapCheck, Components, Interval, MoreSeeds, RankPair, Sensitivity, TestName,
+};
 use crate::seeds::Planner;
 
 /// Power asked of every "seeds needed".
 pub(crate) const POWER: f64 = 0.8;
+
+/// All bootstraps of a report start from it: the same results give the same bytes.
+const BOOTSTRAP_SEED: u64 = 1;
+
+/// Differences of accuracies over data sets are compared to 0.01 pp: means over seeds differ in the last bits of an f64.
+const RANK_GRID: f64 = 1e-4;
 
 /// Below this many pairs a standard deviation is a pilot's, and its upper limit is planned with.
 const PILOT: u64 = 10;
@@ -60,6 +71,35 @@ pub(crate) fn describe(counts: &[i64], n_val: u32, confidence: f64) -> Option<De
         max: d.max,
         iqm: d.iqm,
         interval: d.t_interval.ok().map(|i| i.clipped(0.0, 1.0).into()),
+    })
+}
+
+/// Bootstrap interval of the mean over seeds; `label` names the numbers, so that each has random numbers of its own.
+pub(crate) fn bootstrap_check(
+    counts: &[i64],
+    n_val: u32,
+    label: &str,
+    confidence: f64,
+) -> Option<BootstrapCheck> {
+    let b = bootstrap(
+        counts,
+        u64::from(n_val),
+        Statistic::Mean,
+        derive_seed(BOOTSTRAP_SEED, label),
+        RESAMPLES,
+        confidence,
+    )
+    .ok()?;
+    let (interval, bca) = match (b.bca, b.percentile) {
+        (Ok(bca), _) => (bca.interval, true),
+        (Err(_), Ok(percentile)) => (percentile, false),
+        (Err(_), Err(_)) => return None,
+    };
+    Some(BootstrapCheck {
+        interval: interval.clipped(0.0, 1.0).into(),
+        bca,
+        resamples: b.resamples,
+        under_covers: counts.len() < ENOUGH_SEEDS,
     })
 }
 
@@ -265,12 +305,23 @@ pub(crate) fn seeds_on_these(
     sd: Option<f64>,
     pairs: usize,
     exact: Option<u64>,
-) -> Option<u64> {
-    let mut sd = sd.filter(|sd| *sd > 0.0 && delta > 0.0)?;
-    if (pairs as u64) < PILOT {
-        sd = power::sd_upper_limit(sd, pairs as u64, POWER).ok()?;
+) -> Option<SeedsOnThese> {
+    let sd = sd.filter(|sd| *sd > 0.0 && delta > 0.0)?;
+    let seeds = |sd: f64| planner.seeds(delta / sd).max(exact.unwrap_or(0));
+    if pairs as u64 >= PILOT {
+        return Some(SeedsOnThese { seeds: seeds(sd), by_sd: None });
     }
-    Some(planner.seeds(delta / sd).max(exact.unwrap_or(0)))
+    let upper = power::sd_upper_limit(sd, pairs as u64, POWER).ok()?;
+    Some(SeedsOnThese { seeds: seeds(upper), by_sd: Some(seeds(sd)) })
+}
+
+/// Seeds to plan with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SeedsOnThese {
+    /// By the standard deviation, or, for a pilot, by its upper limit.
+    pub(crate) seeds: u64,
+    /// For a pilot: by the standard deviation as it is.
+    pub(crate) by_sd: Option<u64>,
 }
 
 /// Seeds, or else images, for `delta` beyond these images at α/m.
@@ -299,6 +350,45 @@ pub(crate) fn needs_beyond(
 /// Smallest difference that any number of seeds could resolve on these images at α/m.
 pub(crate) fn floor(components: Components, n_val: u32, alpha: f64, m: usize) -> Option<f64> {
     power::crossed_floor(components.image, u64::from(n_val), alpha / m.max(1) as f64, POWER).ok()
+}
+
+/// Differences that can be resolved beyond these images with the seeds at hand, twice and four times as many.
+pub(crate) fn more_seeds(
+    c: Components,
+    n_val: u32,
+    pairs: usize,
+    alpha: f64,
+    m: usize,
+) -> Vec<MoreSeeds> {
+    let n = f64::from(n_val.max(1));
+    // The floor of a variance of 1 on one image is the sum of both quantiles, by which every standard error is multiplied.
+    let Ok(z) = power::crossed_floor(1.0, 1, alpha / m.max(1) as f64, POWER) else {
+        return Vec::new();
+    };
+    let detectable = |seeds: u64| {
+        let per_seed = c.seed.max(0.0) + c.residual.max(0.0) / n;
+        z * (per_seed / seeds as f64 + c.image.max(0.0) / n).sqrt()
+    };
+    let of = |seeds: u64| MoreSeeds { seeds, detectable: detectable(seeds) };
+    if pairs < 2 { Vec::new() } else { [1, 2, 4].map(|k| of(k * pairs as u64)).to_vec() }
+}
+
+/// Friedman's test and Nemenyi's critical difference; one row per data set.
+pub(crate) fn ranks(score: &[Vec<f64>], alpha: f64) -> Option<(Friedman, Option<f64>)> {
+    let test = friedman(score, true).ok()?;
+    let cd = nemenyi_cd(test.k, test.n_sets, alpha).ok().map(|c| c.cd);
+    Some((test, cd))
+}
+
+/// Wilcoxon tests with Holm over data sets: column indices in the order of the mean ranks.
+pub(crate) fn rank_pairs(score: &[Vec<f64>], mean_ranks: &[f64]) -> Vec<RankPair> {
+    let Ok(w) = wilcoxon_holm(score, RANK_GRID) else { return Vec::new() };
+    (w.pairs.iter().zip(w.p.iter().zip(&w.p_holm)))
+        .map(|(&(i, j), (&p, &p_adjusted))| {
+            let (better, worse) = if mean_ranks[j] < mean_ranks[i] { (j, i) } else { (i, j) };
+            RankPair { better, worse, p, p_adjusted, differs: false }
+        })
+        .collect()
 }
 
 fn for_power(c: Components) -> power::Components {

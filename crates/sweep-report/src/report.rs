@@ -32,6 +32,10 @@ pub struct Report {
     pub datasets: Vec<DataSetReport>,
     /// Differences averaged over the data sets; `None` with one data set or no baseline.
     pub across: Option<Across>,
+    /// Ranks over the data sets; `None` before all runs have ended, with one data set, or with more than 60 configurations.
+    pub ranks: Option<Ranks>,
+    /// How an adaptive rule gave out the seeds, one part per data set; empty where all configurations got the planned seeds.
+    pub adaptive: Vec<AdaptiveTrace>,
     /// Runs that ended without a result, in run order.
     pub failures: Vec<Failure>,
     /// Every run in the sweep's order.
@@ -260,8 +264,23 @@ pub struct Summary {
     pub beyond: Option<Interval>,
     /// How [`Summary::beyond`] was made.
     pub beyond_method: Option<BeyondMethod>,
+    /// Bootstrap interval of the mean over seeds, a check of [`Summary::on_these`]; `None` before all runs have ended.
+    pub bootstrap: Option<BootstrapCheck>,
     /// Mean over seeds of the mean recall over classes.
     pub balanced_accuracy: Option<f64>,
+}
+
+/// A bootstrap over seeds beside the t interval: a cross-check, never the interval a report speaks with.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct BootstrapCheck {
+    /// The interval at the sweep's confidence.
+    pub interval: Interval,
+    /// Whether it is bias-corrected and accelerated; else the percentile interval, where the correction does not exist.
+    pub bca: bool,
+    /// Resamples.
+    pub resamples: u64,
+    /// Fewer than 20 seeds: a bootstrap interval then holds the mean clearly less often than its level says.
+    pub under_covers: bool,
 }
 
 /// One seed of a [`Summary`].
@@ -411,8 +430,20 @@ pub struct EstimandResult {
     pub components: Option<Components>,
     /// Smallest difference more seeds could ever resolve here; crossed only.
     pub floor: Option<f64>,
+    /// What more seeds would buy: the difference with 80 % power at α/m, for the seeds at hand, twice and four times as many;
+    /// crossed only. It falls towards [`EstimandResult::floor`] and never below.
+    pub more_seeds: Vec<MoreSeeds>,
     /// The verdict; `None` before all runs have ended.
     pub verdict: Option<Verdict>,
+}
+
+/// What a number of seeds can resolve beyond the images.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct MoreSeeds {
+    /// Pairs of seeds.
+    pub seeds: u64,
+    /// Smallest difference with 80 % power, as a share; normal approximation with the components as estimated.
+    pub detectable: f64,
 }
 
 /// Where the variance of a difference comes from.
@@ -515,6 +546,11 @@ pub struct Needs {
     pub seeds_for_detect: Option<u64>,
     /// Seeds for a difference as large as seen, 80 % power.
     pub seeds_as_seen: Option<u64>,
+    /// [`Needs::seeds_for_detect`] with the standard deviation as it was estimated; only where fewer than 10 pairs made the
+    /// former be planned with its upper 80 % limit.
+    pub seeds_for_detect_by_sd: Option<u64>,
+    /// [`Needs::seeds_as_seen`] in the same way.
+    pub seeds_as_seen_by_sd: Option<u64>,
     /// Images without which no number of seeds resolves the difference of interest.
     pub images_for_detect: Option<u64>,
     /// Images without which no number of seeds resolves a difference as large as seen.
@@ -670,6 +706,109 @@ pub struct AcrossRow {
     pub estimate: f64,
     /// √Σse²/N with the E2 standard errors.
     pub se: Option<f64>,
+}
+
+/// Configurations ranked on every data set by their mean accuracy over seeds; rank 1 is best, ties share the mean rank.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Ranks {
+    /// Data sets.
+    pub n: usize,
+    /// At least 6 data sets: below that no test over data sets can reach any usual level, and ranks are a description.
+    pub claim: bool,
+    /// What may be said.
+    pub wording: String,
+    /// Ranked configurations in the order of the file.
+    pub rows: Vec<RankRow>,
+    /// Labels of configurations without an accuracy on some data set: not ranked.
+    pub left_out: Vec<String>,
+    /// Friedman's χ²; `None` when all are tied.
+    pub chi2: Option<f64>,
+    /// Its p.
+    pub p_chi2: Option<f64>,
+    /// Iman and Davenport's p; `None` also at perfect agreement.
+    pub p_iman_davenport: Option<f64>,
+    /// Exact permutation p, up to 24 cells.
+    pub p_exact: Option<f64>,
+    /// Nemenyi's critical difference of mean ranks at α.
+    pub critical_difference: Option<f64>,
+    /// Exact Wilcoxon tests of each pair over data sets with Holm's correction; empty without a claim.
+    pub pairs: Vec<RankPair>,
+}
+
+/// One configuration of [`Ranks`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RankRow {
+    /// Index into [`Report::candidates`].
+    pub candidate: usize,
+    /// Its label.
+    pub label: String,
+    /// Mean rank over the data sets.
+    pub mean_rank: f64,
+}
+
+/// Two configurations over data sets.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct RankPair {
+    /// Index of the one with the better mean rank into [`Report::candidates`].
+    pub better: usize,
+    /// Index of the other.
+    pub worse: usize,
+    /// Two-sided exact Wilcoxon p over data sets, differences rounded to 0.01 pp.
+    pub p: f64,
+    /// After Holm over all pairs.
+    pub p_adjusted: f64,
+    /// Friedman's test and this one both reach α.
+    pub differs: bool,
+}
+
+/// How an adaptive rule gave out the seeds of one data set. Filled by whoever runs the rounds and handed to
+/// [`crate::analyse_with`]; nothing here is computed by this crate.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct AdaptiveTrace {
+    /// Name of the data set.
+    pub dataset: String,
+    /// The rule as declared, in words: "Pocock spending, paired t, one-sided 0.05/11, looks every 5 seeds to 30".
+    pub rule: String,
+    /// Seeds per configuration at each planned look, rising.
+    pub looks: Vec<u32>,
+    /// Why no further round was made, in words: "one configuration is left", "30 seeds are the cap".
+    pub stopped_because: String,
+    /// One per configuration, in the order of the file.
+    pub rows: Vec<TraceRow>,
+    /// Runs that a fixed plan of the last look's seeds for everybody would have trained beyond these.
+    pub runs_saved: u32,
+    /// Seeds of the survivors that were never looked at while choosing; 0 for none.
+    pub confirmation_seeds: u32,
+}
+
+/// One configuration of an [`AdaptiveTrace`].
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TraceRow {
+    /// Index into [`Report::candidates`].
+    pub candidate: usize,
+    /// Its label.
+    pub label: String,
+    /// Seeds it was given, without confirmation seeds.
+    pub seeds: u32,
+    /// When and why it was dropped; `None` for survivors.
+    pub dropped: Option<Dropped>,
+}
+
+/// The elimination of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Dropped {
+    /// Number of the look, from 1.
+    pub look: u32,
+    /// Common seeds at that look.
+    pub seeds: u32,
+    /// Index of the configuration that beat it into [`Report::candidates`].
+    pub beaten_by: usize,
+    /// One-sided p.
+    pub p: f64,
+    /// Nominal one-sided level of that look.
+    pub level: f64,
+    /// The test.
+    pub test: TestName,
 }
 
 /// A run that ended without a result.

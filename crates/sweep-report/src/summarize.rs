@@ -10,6 +10,9 @@ use crate::report::{Band, BeyondMethod, Curves, SeedValue, Summary};
 
 /// Who is summarised, beside the runs themselves.
 pub(crate) struct Subject<'a> {
+    pub(crate) dataset: &'a str,
+    /// All planned runs have ended.
+    pub(crate) finished: bool,
     pub(crate) candidate: usize,
     pub(crate) label: &'a str,
     pub(crate) configuration: sweep_core::ids::ConfigurationId,
@@ -66,6 +69,12 @@ pub(crate) fn summary(subject: Subject<'_>, slots: &[Slot<'_>], analysis: &Analy
         on_these: described.as_ref().and_then(|d| d.interval),
         beyond,
         beyond_method,
+        bootstrap: if subject.finished {
+            let name = format!("{}/{}/val_accuracy/mean", subject.dataset, subject.label);
+            numbers::bootstrap_check(&counts, subject.n_val, &name, analysis.confidence)
+        } else {
+            None
+        },
         balanced_accuracy: balanced_accuracy(&validations),
         values,
     }

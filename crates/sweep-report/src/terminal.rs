@@ -20,7 +20,7 @@ impl Default for Style {
 }
 
 impl Style {
-    fn width(self) -> usize {
+    pub(crate) fn width(self) -> usize {
         self.width.max(40)
     }
 
@@ -36,7 +36,7 @@ impl Style {
         self.paint(text, "2")
     }
 
-    fn bold(self, text: &str) -> String {
+    pub(crate) fn bold(self, text: &str) -> String {
         self.paint(text, "1")
     }
 
@@ -368,11 +368,11 @@ fn fit(text: &str, width: usize) -> String {
     format!("{kept}…")
 }
 
-fn push_wrapped(out: &mut String, text: &str, first: &str, rest: &str, width: usize) {
+pub(crate) fn push_wrapped(out: &mut String, text: &str, first: &str, rest: &str, width: usize) {
     push_wrapped_with(out, text, first, rest, width, str::to_owned);
 }
 
-fn push_wrapped_with(
+pub(crate) fn push_wrapped_with(
     out: &mut String,
     text: &str,
     first: &str,

@@ -154,9 +154,16 @@ fn pairs_at_hand(pairs: usize) -> String {
 
 fn needed(case: &Case, needs: Needs) -> Option<String> {
     let detect = format::short(case.detect * 100.0, 2);
-    let seen = needs.seeds_as_seen.map(|n| format!("{} for a difference this large", seeds(n)));
+    let by_sd = |n: u64, by_sd: Option<u64>| match by_sd.filter(|by_sd| *by_sd != n) {
+        // A pilot's standard deviation may be far too small: both numbers, the cautious one first.
+        Some(by_sd) => format!("{} ({})", seeds(n), by_the_sd(by_sd)),
+        None => seeds(n),
+    };
+    let seen = needs
+        .seeds_as_seen
+        .map(|n| format!("{} for a difference this large", by_sd(n, needs.seeds_as_seen_by_sd)));
     let for_detect = match (needs.seeds_for_detect, needs.images_for_detect) {
-        (Some(n), _) => Some(format!("{} for {detect} pp", seeds(n))),
+        (Some(n), _) => Some(format!("{} for {detect} pp", by_sd(n, needs.seeds_for_detect_by_sd))),
         (None, Some(images)) => Some(format!("{detect} pp needs about {images} images")),
         (None, None) => None,
     };
@@ -166,6 +173,11 @@ fn needed(case: &Case, needs: Needs) -> Option<String> {
 
 fn seeds(n: u64) -> String {
     if n > MOST { format!("more than {MOST} seeds") } else { format!("about {n} seeds") }
+}
+
+/// Seeds by a pilot's standard deviation as it is.
+fn by_the_sd(n: u64) -> String {
+    if n > MOST { format!("> {MOST} by the sd seen") } else { format!("{n} by the sd seen") }
 }
 
 #[cfg(test)]

@@ -70,7 +70,10 @@ async fn a_process_that_finds_itself_alone_takes_every_lease_back_at_once() {
     drop(store);
     let store = scene.open();
     let found = store.run(&lease.run).await.unwrap().unwrap();
-    assert_eq!((found.state.name(), found.state.tally.losses, found.state.tally.stuck), (StateName::Queued, 0, 0));
+    assert_eq!(
+        (found.state.name(), found.state.tally.losses, found.state.tally.stuck),
+        (StateName::Queued, 0, 0)
+    );
     assert_eq!(scene.lease(&store, 2).await.run, lease.run);
     assert!(store.violations().await.unwrap().is_empty());
 }
@@ -132,9 +135,7 @@ async fn a_file_of_a_newer_version_is_refused_and_left_alone() {
     let scene = Scene::new();
     drop(scene.open());
     Connection::open(&scene.path).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    for refused in
-        [Sqlite::open(&scene.path, NOW), Sqlite::open_to_read(&scene.path)]
-    {
+    for refused in [Sqlite::open(&scene.path, NOW), Sqlite::open_to_read(&scene.path)] {
         let message = refused.unwrap_err().to_string();
         assert_eq!(
             message,
@@ -149,18 +150,13 @@ async fn a_file_of_another_program_is_refused_and_left_alone() {
     std::fs::create_dir_all(scene.path.parent().unwrap()).unwrap();
     Connection::open(&scene.path).unwrap().execute_batch("CREATE TABLE cats (name TEXT)").unwrap();
     let before = std::fs::read(&scene.path).unwrap();
-    for refused in
-        [Sqlite::open(&scene.path, NOW), Sqlite::open_to_read(&scene.path)]
-    {
+    for refused in [Sqlite::open(&scene.path, NOW), Sqlite::open_to_read(&scene.path)] {
         assert!(matches!(refused, Err(StoreError::NotAStore { .. })));
     }
     assert_eq!(std::fs::read(&scene.path).unwrap(), before);
     std::fs::write(&scene.path, "not a database at all, but long enough to look at; ".repeat(40))
         .unwrap();
-    assert!(matches!(
-        Sqlite::open(&scene.path, NOW),
-        Err(StoreError::NotAStore { .. })
-    ));
+    assert!(matches!(Sqlite::open(&scene.path, NOW), Err(StoreError::NotAStore { .. })));
 }
 
 #[tokio::test]

@@ -224,7 +224,7 @@ mod cuda {
                 reason = "loading NVIDIA's own libraries, as burn's CUDA backend does right after"
             )]
             unsafe {
-                Library::new(name).ok()
+                Library::new(*name).ok()
             }
         })
     }

@@ -1,5 +1,7 @@
 //! Training on the embedded digits: it learns, its metrics add up, and it says so when it diverges.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
 mod train_support;
 
 use sweep_core::loss::{Anneal, Loss};

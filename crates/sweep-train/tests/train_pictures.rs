@@ -1,5 +1,7 @@
 //! A residual network on real photographs.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
 mod train_support;
 
 use std::path::Path;

@@ -1,6 +1,8 @@
 //! The same run gives the same result bit for bit: resumed anywhere, alone or after others, in one slot or two, with one thread
 //! or two.
 
+#![allow(clippy::unwrap_used, reason = "what cannot be set up fails the test")]
+
 mod train_support;
 
 use sweep_core::loss::Loss;

@@ -66,7 +66,7 @@ fn figure(
     let n = shown.iter().flat_map(|c| pick(c).1.iter().map(|b| b.n)).max().unwrap_or(0);
     Some(Figure {
         name: format!("{}-{}", dataset.name, if accuracy { "accuracy" } else { "objective" }),
-        dataset: index,
+        dataset: Some(index),
         kind,
         title: format!("{}: {} by epoch", dataset.name, what.to_lowercase()),
         caption: format!(

@@ -87,7 +87,7 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
     let left_out = family.comparisons.len() - rows.len();
     Some(Figure {
         name: format!("{}-differences", dataset.name),
-        dataset: index,
+        dataset: Some(index),
         kind: FigureKind::Differences,
         title: format!("{}: paired differences against {}", dataset.name, choice.label),
         caption: format!(

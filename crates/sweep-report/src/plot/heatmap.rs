@@ -217,14 +217,14 @@ fn figure(
             format::percent(high),
             match against {
                 Some(label) if report.finished() => format!(
-                    " Dot in the corner: not distinguished from {label} by screening (Benjamini–Hochberg over the data set's comparisons, false discovery rate {} %).",
+                    " Hatched: unresolved against {label} by screening (Benjamini–Hochberg over the data set's comparisons, false discovery rate {} %).",
                     format::short(report.sweep.analysis.alpha * 100.0, 1)
                 ),
                 _ => String::new(),
             }
         ),
         name,
-        dataset: index,
+        dataset: Some(index),
         kind: FigureKind::HeatMap,
         width: (LEFT + xs.len() as f64 * CELL.0 + 10.0).ceil() as u32,
         height: (TOP + ys.len() as f64 * CELL.1 + 10.0).ceil() as u32,
@@ -261,6 +261,16 @@ fn cell(
         num(CELL.1),
         escape(&s.label)
     ));
+    let unresolved =
+        dataset.family.iter().filter(|f| f.baseline.is_some()).flat_map(|f| &f.comparisons).any(
+            |k| {
+                k.b == s.candidate
+                    && k.sensitivity.as_ref().is_some_and(|x| x.fdr.is_none_or(|p| p > alpha))
+            },
+        );
+    if unresolved {
+        hatch(c, share > 0.65, (left, top));
+    }
     let class = if share > 0.65 { "on-dark" } else { "on-light" };
     c.text(
         class,
@@ -274,20 +284,20 @@ fn cell(
         Anchor::Middle,
         &format!("(n={})", s.n),
     );
-    let unresolved =
-        dataset.family.iter().filter(|f| f.baseline.is_some()).flat_map(|f| &f.comparisons).any(
-            |k| {
-                k.b == s.candidate
-                    && k.sensitivity.as_ref().is_some_and(|x| x.fdr.is_none_or(|p| p > alpha))
-            },
-        );
-    if unresolved {
-        c.circle(
-            class,
-            (left + CELL.0 - 8.0, top + 8.0),
-            2.2,
-            "not distinguished from the baseline",
-        );
+}
+
+/// Diagonal lines over a cell, drawn one by one: a pattern would need an id of its own per figure on a page.
+fn hatch(c: &mut Canvas, dark: bool, (left, top): (f64, f64)) {
+    const STEP: f64 = 9.0;
+    let (width, height) = CELL;
+    let class = if dark { "hatch-dark" } else { "hatch-light" };
+    let mut offset = STEP;
+    while offset < width + height {
+        // From the left or upper edge down to the lower or right one.
+        let from = (left + (offset - height).max(0.0), top + offset.min(height));
+        let to = (left + offset.min(width), top + (offset - width).max(0.0));
+        c.line(class, from, to);
+        offset += STEP;
     }
 }
 

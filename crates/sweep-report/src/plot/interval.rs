@@ -83,7 +83,7 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
     let conf = format::short(report.sweep.analysis.confidence * 100.0, 1);
     Some(Figure {
         name: format!("{}-intervals", dataset.name),
-        dataset: index,
+        dataset: Some(index),
         kind: FigureKind::Intervals,
         title: format!("{}: accuracy of each configuration", dataset.name),
         caption: format!(

@@ -7,7 +7,10 @@ mod curves;
 mod differences;
 mod heatmap;
 mod interval;
+mod ranks;
 pub(crate) mod svg;
+mod trace;
+mod variance;
 
 use crate::report::Report;
 pub(crate) use svg::STYLE;
@@ -17,8 +20,8 @@ pub(crate) use svg::STYLE;
 pub struct Figure {
     /// File name without ending, `[a-z0-9_-]+`, unique in a report.
     pub name: String,
-    /// Data set it belongs to, as index into [`Report::datasets`].
-    pub dataset: usize,
+    /// Data set it belongs to, as index into [`Report::datasets`]; `None` for figures over all of them.
+    pub dataset: Option<usize>,
     /// Which kind of figure.
     pub kind: FigureKind,
     /// Title for people.
@@ -43,6 +46,12 @@ pub enum FigureKind {
     Accuracy,
     /// Objective by epoch, one axis per configuration.
     Objective,
+    /// Where the variance of a difference comes from, and what more seeds would buy.
+    Variance,
+    /// Seeds per configuration under an adaptive rule.
+    Trace,
+    /// Mean ranks over data sets with the critical difference.
+    Ranks,
 }
 
 impl Figure {
@@ -72,14 +81,18 @@ impl Figure {
     }
 }
 
-/// All figures of a report: per data set intervals, differences, heat maps, accuracy and objective curves.
+/// All figures of a report: per data set intervals, differences, heat maps, variances, the adaptive trace, accuracy and objective
+/// curves; then the mean ranks over data sets.
 pub fn figures(report: &Report) -> Vec<Figure> {
     let mut out = Vec::new();
     for index in 0..report.datasets.len() {
         out.extend(interval::figure(report, index));
         out.extend(differences::figure(report, index));
         out.extend(heatmap::figures(report, index));
+        out.extend(variance::figure(report, index));
+        out.extend(trace::figure(report, index));
         out.extend(curves::figures(report, index));
     }
+    out.extend(ranks::figure(report));
     out
 }

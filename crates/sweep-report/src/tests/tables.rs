@@ -24,7 +24,7 @@ digits, 60 validation images, against softmax (7–8 paired seeds; exact sign-fl
                                    on these images                  on images like these
   cosine                           +5.0 pp [+2.4, +7.6]   p 0.023   [+1.4, +8.6]   p 0.016    better
   am_softmax(margin=0.2,scale=10)  +1.7 pp [−1.3, +4.6]   p 0.28    [−1.4, +4.7]   p 0.24
-        → unresolved — about 91 seeds for a difference this large, about 91 seeds for 1.67 pp
+        → unresolved — about 91 seeds (51 by the sd seen) for a difference this large, about 91 seeds (51 by the sd seen) for 1.67 pp
   am_softmax(margin=0.4,scale=10)  −8.6 pp [−11.6, −5.6]  p 0.031   [−14.1, −3.1]  p 0.0090   worse, with reservation: censored [1 pair dropped]
 not distinguishable from the best on these images: cosine (3 of 4 excluded by one-sided exact sign-flip at 0.0167)
 ! 1 run ended without an accuracy; the pairs they belong to are left out
@@ -46,8 +46,8 @@ digits, 60 validation images, against softmax (7–8 paired seeds; exact
     +5.0 pp [+2.4, +7.6]   p 0.023   [+1.4, +8.6]   p 0.016    better
   am_softmax(margin=0.2,scale=10)
     +1.7 pp [−1.3, +4.6]   p 0.28    [−1.4, +4.7]   p 0.24
-    → unresolved — about 91 seeds for a difference this large, about 91
-      seeds for 1.67 pp
+    → unresolved — about 91 seeds (51 by the sd seen) for a difference
+      this large, about 91 seeds (51 by the sd seen) for 1.67 pp
   am_softmax(margin=0.4,scale=10)
     −8.6 pp [−11.6, −5.6]  p 0.031   [−14.1, −3.1]  p 0.0090
     → worse, with reservation: censored [1 pair dropped]
@@ -114,11 +114,11 @@ ijf26r6mxnqkapskcz43,digits,"am_softmax(margin=0.2,scale=10)",1,succeeded,comple
 #[test]
 fn summaries_as_csv() {
     insta::assert_snapshot!(crate::csv::summaries(&quick().report()), @r#"
-dataset,configuration,planned,n,failed,cancelled,pending,diverged,without_accuracy,n_val,mean,sd,on_these_low,on_these_high,beyond_low,beyond_high,min,median,max,iqm,balanced_accuracy
-digits,softmax,8,8,0,0,0,0,0,60,0.8416666666666667,0.019920476822239894,0.8250127312744343,0.858320602058899,0.7793214956432152,0.9040118376901182,0.8166666666666667,0.8416666666666667,0.8666666666666667,0.8416666666666667,0.8416666666666666
-digits,cosine,8,8,0,0,0,0,0,60,0.8916666666666667,0.019920476822239894,0.8750127312744344,0.908320602058899,0.8332390683635682,0.9500942649697652,0.8666666666666667,0.8916666666666667,0.9166666666666666,0.8916666666666667,0.8916666666666666
-digits,"am_softmax(margin=0.2,scale=10)",8,8,0,0,0,0,0,60,0.8583333333333333,0.019920476822239894,0.841679397941101,0.8749872687255656,0.8002086293915733,0.9164580372750932,0.8333333333333334,0.8583333333333333,0.8833333333333333,0.8583333333333333,0.8583333333333333
-digits,"am_softmax(margin=0.4,scale=10)",8,7,1,0,0,0,0,60,0.7547619047619047,0.018544954675472892,0.7376106822775429,0.7719131272462666,0.6802835014095537,0.8292403081142558,0.7333333333333333,0.75,0.7833333333333333,0.7533333333333334,0.7547619047619047
+dataset,configuration,planned,n,failed,cancelled,pending,diverged,without_accuracy,n_val,mean,sd,on_these_low,on_these_high,beyond_low,beyond_high,bootstrap_low,bootstrap_high,bootstrap_under_covers,min,median,max,iqm,balanced_accuracy
+digits,softmax,8,8,0,0,0,0,0,60,0.8416666666666667,0.019920476822239894,0.8250127312744343,0.858320602058899,0.7793214956432152,0.9040118376901182,0.8291666666666667,0.8541666666666666,true,0.8166666666666667,0.8416666666666667,0.8666666666666667,0.8416666666666667,0.8416666666666666
+digits,cosine,8,8,0,0,0,0,0,60,0.8916666666666667,0.019920476822239894,0.8750127312744344,0.908320602058899,0.8332390683635682,0.9500942649697652,0.8791666666666667,0.9041666666666667,true,0.8666666666666667,0.8916666666666667,0.9166666666666666,0.8916666666666667,0.8916666666666666
+digits,"am_softmax(margin=0.2,scale=10)",8,8,0,0,0,0,0,60,0.8583333333333333,0.019920476822239894,0.841679397941101,0.8749872687255656,0.8002086293915733,0.9164580372750932,0.8458333333333333,0.8708333333333333,true,0.8333333333333334,0.8583333333333333,0.8833333333333333,0.8583333333333333,0.8583333333333333
+digits,"am_softmax(margin=0.4,scale=10)",8,7,1,0,0,0,0,60,0.7547619047619047,0.018544954675472892,0.7376106822775429,0.7719131272462666,0.6802835014095537,0.8292403081142558,0.7428571428571429,0.7690476190476191,true,0.7333333333333333,0.75,0.7833333333333333,0.7533333333333334,0.7547619047619047
 "#);
 }
 
@@ -127,7 +127,7 @@ fn comparisons_as_csv() {
     insta::assert_snapshot!(crate::csv::comparisons(&quick().report()), @r#"
 dataset,reference,configuration,pairs,dropped,difference,on_these_low,on_these_high,on_these_p,on_these_p_adjusted,on_these_p_min,on_these_verdict,beyond_low,beyond_high,beyond_p,beyond_p_adjusted,beyond_verdict,m,tost_p_adjusted,headline,marks
 digits,softmax,cosine,8,0,0.05,0.024199834230828002,0.07580016576917199,0.0078125,0.0234375,0.0078125,better,0.014252551376489099,0.08574744862351091,0.007986945502568399,0.015973891005136798,better,3,1,better,
-digits,softmax,"am_softmax(margin=0.2,scale=10)",8,0,0.016666666666666666,-0.013124798637270174,0.0464581319706035,0.28125,0.28125,0.0078125,"unresolved — about 91 seeds for a difference this large, about 91 seeds for 1.67 pp",-0.01393774907032741,0.04727108240366074,0.23567013596967268,0.23567013596967268,"unresolved — about 105 seeds for a difference this large, about 105 seeds for 1.67 pp",3,1,"unresolved — about 91 seeds for a difference this large, about 91 seeds for 1.67 pp",
+digits,softmax,"am_softmax(margin=0.2,scale=10)",8,0,0.016666666666666666,-0.013124798637270174,0.0464581319706035,0.28125,0.28125,0.0078125,"unresolved — about 91 seeds (51 by the sd seen) for a difference this large, about 91 seeds (51 by the sd seen) for 1.67 pp",-0.01393774907032741,0.04727108240366074,0.23567013596967268,0.23567013596967268,"unresolved — about 105 seeds for a difference this large, about 105 seeds for 1.67 pp",3,1,"unresolved — about 91 seeds (51 by the sd seen) for a difference this large, about 91 seeds (51 by the sd seen) for 1.67 pp",
 digits,softmax,"am_softmax(margin=0.4,scale=10)",7,1,-0.08571428571428572,-0.11579952015594291,-0.05562905127262853,0.015625,0.03125,0.015625,worse,-0.14062671455800652,-0.030801856870564914,0.003008315817096152,0.009024947451288456,worse,3,1,"worse, with reservation: censored",censored
 "#);
 }

@@ -24,8 +24,9 @@ pub(super) fn end(conn: &Connection) -> Result<EventCursor, StoreError> {
 }
 
 pub(super) fn after(conn: &Connection, from: &EventCursor) -> Result<Events, StoreError> {
-    let mut statement =
-        conn.prepare_cached("SELECT coalesce(min(seq), 1), coalesce(max(seq), 0) FROM ev")?;
+    let mut statement = conn.prepare_cached(
+        "SELECT coalesce((SELECT min(seq) FROM ev), 1), coalesce((SELECT max(seq) FROM ev), 0)",
+    )?;
     let (oldest, newest): (i64, i64) =
         statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let Ok(place) = from.0.parse::<i64>() else { return Ok(Events::Reset) };

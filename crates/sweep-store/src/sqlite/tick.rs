@@ -57,7 +57,8 @@ pub(super) fn maintain(
 /// Hands back every lease, whatever its expiry, at no cost to its run; says how many. See `docs/decisions/001-alone.md`.
 pub(super) fn reap_all(step: &Step<'_>) -> Result<u32, StoreError> {
     let mut reaped = 0;
-    let leased = "SELECT id FROM run WHERE st = 'l' AND expires <= ?1 ORDER BY expires, id LIMIT ?2";
+    let leased =
+        "SELECT id FROM run WHERE st = 'l' AND expires <= ?1 ORDER BY expires, id LIMIT ?2";
     for id in ids(step, leased, i64::MAX, u32::MAX)? {
         let Some(mut run) = RunRow::load(step.conn, &id)? else { continue };
         let Phase::Leased { fence, .. } = run.state.phase else { continue };

@@ -82,7 +82,7 @@ impl Observer for Planned {
     fn batch(&mut self, epoch: u32, batch: u32, batches: u32) -> Order {
         assert!(epoch >= 1 && batch >= 1 && batch <= batches, "{epoch} {batch}/{batches}");
         self.batches += 1;
-        if self.batches % self.every == 0 { self.order } else { Order::Continue }
+        if self.batches.is_multiple_of(self.every) { self.order } else { Order::Continue }
     }
 
     fn epoch(&mut self, metrics: &EpochMetrics) {
