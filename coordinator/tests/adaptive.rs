@@ -11,6 +11,7 @@ use sweep_core::adaptive::{Round, StopReason};
 use sweep_core::dataset::DataSetInfo;
 use sweep_core::ids::{Digest, RunId, SweepId};
 use sweep_core::result::RunResult;
+use sweep_core::lifecycle::LossPolicy;
 use sweep_core::sweep::{Plan, Sweep};
 use sweep_core::trainer::Trainer;
 use sweep_store::blobs::Blobs;
@@ -38,6 +39,8 @@ fn policy() -> Policy {
         ttl: TTL,
         beat: TTL / 5,
         retry_step: poll,
+        // A loaded machine may miss beats; that must not fail a run.
+        losses: LossPolicy { limit: 100, step: poll },
         poll,
         poll_min: poll,
         poll_max: 4 * poll,
