@@ -10,12 +10,12 @@ use coordinator::{View, submit};
 use sweep_core::adaptive::{Round, StopReason};
 use sweep_core::dataset::DataSetInfo;
 use sweep_core::ids::{Digest, RunId, SweepId};
-use sweep_core::result::RunResult;
 use sweep_core::lifecycle::LossPolicy;
+use sweep_core::result::RunResult;
 use sweep_core::sweep::{Plan, Sweep};
 use sweep_core::trainer::Trainer;
 use sweep_store::blobs::Blobs;
-use sweep_store::{AnyStore, Command, Now, Policy, Store};
+use sweep_store::{AnyStore, Command, NewSweep, Now, Policy, Store};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::fake::{FakeBehaviour, FakeTrainer};
@@ -241,6 +241,37 @@ async fn of_many_coordinators_one_wins_each_round() {
     assert_eq!(status.counts.total() as usize, 72 + added[0].1);
     assert!(added.iter().all(|(decided, _)| *decided == document.rounds[0]));
     assert_eq!(world.store.violations().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_round_submitted_half_way_is_mended_by_anybody() {
+    let (_, whole) = unbroken("fake").await;
+    let world = world("fake").await;
+    world.work(72).await;
+    let (_, mut document) = world.store.sweep(&world.id).await.unwrap().unwrap();
+    let records = world.store.results(&world.id).await.unwrap();
+    let mut plan = world.plan.clone();
+    let Next::Decided(round) = next_round(&world.sweep, &plan, &records) else { panic!("no look") };
+    document.rounds.push(round.clone());
+    let runs = plan.add_round(world.sweep.adaptive().unwrap(), round).to_vec();
+    let half = NewSweep {
+        id: world.id.clone(),
+        name: "t".to_owned(),
+        weight: 1.0,
+        band: 4,
+        cap: None,
+        round: 1,
+        seeds: 8,
+        document,
+    };
+    world.store.submit(Now::Server, &half, &runs[..3], false).await.unwrap();
+    // The same command again, as after a crash.
+    let (_, again) = submit(&world.store, &world.sweep, &world.plan).await.unwrap();
+    assert_eq!((again.new, again.known), (0, 72));
+    let mended = extend(&world.store, &world.id).await.unwrap();
+    assert!(matches!(mended, Extended::Added { runs: all, .. } if all == runs.len()), "{mended:?}");
+    world.work(u32::MAX).await;
+    assert_eq!(world.left().await, whole);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
