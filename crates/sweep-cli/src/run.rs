@@ -44,7 +44,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
         .block_on(train(args, &loaded, trainers, &policy, &store, blobs))?;
     let Trained { id, interrupted } = ended;
     let view = stored::block_on(async { Ok(View::read(&store, &id).await?) })?;
-    if interrupted {
+    if interrupted && !view.status.is_done() {
         let counts = &view.status.counts;
         eprintln!(
             "stopped: {} of {} runs have ended; the same command goes on",
@@ -84,9 +84,15 @@ async fn train(
         trainers.name,
         trainers.slots
     );
+    let mut live = Live::new(
+        args.quiet,
+        u64::from(status.counts.total()),
+        u64::from(status.counts.total() - status.counts.unfinished()),
+    );
+    let speaker = live.speaker();
     let signalled = CancellationToken::new();
-    stopping::on_signals(signalled.clone(), || {
-        eprintln!("\nstopping: saving the running trainings (once more to leave at once)")
+    stopping::on_signals(signalled.clone(), move || {
+        speaker.say("stopping: saving the running trainings (once more to leave at once)");
     })
     .context("cannot listen for Ctrl-C")?;
 
@@ -105,11 +111,6 @@ async fn train(
         let (store, policy, stop) = (store.clone(), policy.clone(), stop.clone());
         tokio::spawn(async move { coordinator::keep(&store, &policy, &stop).await })
     };
-    let mut live = Live::new(
-        args.quiet,
-        u64::from(status.counts.total()),
-        u64::from(status.counts.total() - status.counts.unfinished()),
-    );
     let worked = tokio::select! {
         worked = &mut work => Some(worked),
         watched = watch(&id, store, &mut live) => { watched?; None }
@@ -158,7 +159,7 @@ async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
                             .await?
                             .and_then(|detail| detail.error)
                             .unwrap_or_default();
-                        live.say(&format!(
+                        live.speaker().say(&format!(
                             "run {run} failed: {}",
                             error.lines().next().unwrap_or_default()
                         ));
