@@ -34,7 +34,7 @@ pub fn analyse_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Report {
     let analysis_digest = analysis.digest();
     let slots = slots(input);
     let progress = progress(&slots);
-    let finished = progress.pending == 0;
+    let finished = progress.pending == 0 && input.plan.is_complete(input.sweep);
     let post_hoc = analysis_digest != input.meta.analysis_at_submit;
     let stopped_early = input.meta.stopped_early || progress.cancelled > 0;
     let mut marks = Vec::new();
@@ -71,7 +71,7 @@ pub fn analyse_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Report {
             post_hoc,
             stopped_early,
             baseline: input.sweep.baseline().map(str::to_owned),
-            seeds: input.sweep.seeds().to_vec(),
+            seeds: input.plan.seeds(),
         },
         notes: notes::of_report(input, &progress, &slots, post_hoc, stopped_early),
         candidates: candidates(input),
@@ -133,13 +133,15 @@ fn dataset(
         .map(|(planned, slots)| (planned.candidate, slots.as_slice()))
         .collect();
     let n_val = images(&of_this, info.val_count());
-    // A result over another number of images is no result on this data set.
+    // Seeds that confirm must not choose; and a result over another number of images is no result on this data set.
+    let confirms = |seed| input.sweep.adaptive().is_some_and(|adaptive| adaptive.confirms(seed));
     let of_this: Vec<(usize, Vec<Slot<'_>>)> = of_this
         .into_iter()
         .map(|(candidate, slots)| {
             let fits =
                 |s: &Slot<'_>| s.validation().is_none_or(|v| v.correct.len() == n_val as usize);
-            (candidate, slots.iter().copied().filter(fits).collect())
+            let chosen_on = slots.iter().filter(|s| !confirms(s.run.spec.seed) && fits(s));
+            (candidate, chosen_on.copied().collect())
         })
         .collect();
     let label = |candidate: usize| candidates.get(candidate).map_or("", |c| c.label.as_str());

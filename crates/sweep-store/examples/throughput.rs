@@ -95,6 +95,7 @@ async fn main() -> Result<(), StoreError> {
         text: String::new(),
         datasets: Vec::new(),
         analysis: Analysis::default().digest(),
+        rounds: Vec::new(),
     };
     let id = SweepId::of(&Digest([3; 32]));
     let sweep = NewSweep {
