@@ -72,6 +72,8 @@ impl Live {
                 }
             }
             Self::Block(bar) => {
+                // Rounds of an adaptive sweep add runs.
+                bar.set_length(u64::from(counts.total()));
                 bar.set_position(ended);
                 if let Some(view) = view {
                     let (rows, columns) = console::Term::stderr().size();

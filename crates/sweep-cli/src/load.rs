@@ -31,12 +31,15 @@ pub(crate) fn load(file: &Path) -> Result<Loaded> {
 
 /// Reads and checks `file` alone.
 pub(crate) fn parse(file: &Path) -> Result<Sweep> {
-    let shown = file.display().to_string();
+    Sweep::parse(&text(file)?, &file.display().to_string()).map_err(WrongInput::error)
+}
+
+/// The text of a file that a person wrote.
+pub(crate) fn text(file: &Path) -> Result<String> {
+    let shown = file.display();
     let bytes = std::fs::read(file)
         .map_err(|error| WrongInput::error(format!("cannot read {shown}: {error}")))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| WrongInput::error(format!("{shown} is not UTF-8 text")))?;
-    Sweep::parse(&text, &shown).map_err(WrongInput::error)
+    String::from_utf8(bytes).map_err(|_| WrongInput::error(format!("{shown} is not UTF-8 text")))
 }
 
 /// Reads a data set as a sweep file or a command names it.

@@ -7,7 +7,7 @@ use coordinator::View;
 use sweep_core::ids::SweepId;
 use sweep_report::terminal;
 use sweep_store::blobs::Blobs;
-use sweep_store::{AnyStore, EventKind, Events, Policy, Store};
+use sweep_store::{AnyStore, EventKind, Events, Policy, Store, SweepStatus};
 use tokio_util::sync::CancellationToken;
 use worker::{Options, Worker};
 
@@ -72,9 +72,13 @@ async fn train(
     blobs: Blobs,
 ) -> Result<Trained> {
     let (id, _) = coordinator::submit(store, &loaded.sweep, &loaded.plan).await?;
-    let (status, _) = store.sweep(&id).await?.context("the submitted sweep is not in the store")?;
+    let mut status = status(store, &id).await?;
     if status.is_done() {
-        return Ok(Trained { id, interrupted: false });
+        // Between two looks of an adaptive sweep nothing is queued, yet it is not at its end.
+        if coordinator::rounds::extend(store, &id).await?.is_last() {
+            return Ok(Trained { id, interrupted: false });
+        }
+        status = self::status(store, &id).await?;
     }
     eprintln!(
         "{}: {} runs, {} of them known · {} ({} slots)",
@@ -126,13 +130,17 @@ async fn train(
     Ok(Trained { id, interrupted: signalled.is_cancelled() })
 }
 
-/// Shows the sweep until all its runs have ended.
+async fn status(store: &AnyStore, id: &SweepId) -> Result<SweepStatus> {
+    let found = store.sweep(id).await?;
+    Ok(found.context("the sweep has vanished from the store")?.0)
+}
+
+/// Shows the sweep until all its runs have ended and no look is to come.
 async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
     let mut cursor = store.event_cursor().await?;
     let mut draw_after = Instant::now();
     loop {
-        let (status, _) =
-            store.sweep(id).await?.context("the sweep has vanished from the store")?;
+        let status = status(store, id).await?;
         if live.wants_detail(status.counts.total() as usize) && Instant::now() >= draw_after {
             let began = Instant::now();
             live.show(&status.counts, Some(&View::read(store, id).await?));
@@ -140,7 +148,7 @@ async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
         } else {
             live.show(&status.counts, None);
         }
-        if status.is_done() {
+        if status.is_done() && coordinator::rounds::extend(store, id).await?.is_last() {
             return Ok(());
         }
         tokio::time::sleep(REDRAW).await;
