@@ -50,7 +50,7 @@ impl View {
             text: document.text.clone(),
             analysis_at_submit: document.analysis,
             stopped_early: status.state == SweepState::Cancelled,
-            extensions: extensions(store, &status, &plan).await?,
+            extensions: extensions(store, &status, &sweep, &plan).await?,
             version: env!("CARGO_PKG_VERSION").to_owned(),
         };
         Ok(Self { sweep, plan, records, status, meta })
@@ -77,16 +77,18 @@ impl View {
 async fn extensions(
     store: &impl Store,
     status: &SweepStatus,
+    sweep: &Sweep,
     plan: &Plan,
 ) -> Result<Vec<Extension>, StoreError> {
     let seeds = |of: &SweepStatus| of.submissions.first().map_or(0, |s| s.seeds);
+    // An adaptive sweep declares how far it may go; its first submission is but the first look.
+    let to_seeds = sweep.adaptive().map_or_else(|| seeds(status), |adaptive| adaptive.max_seeds);
     let own: HashSet<_> = plan.runs.iter().map(|run| &run.id).collect();
     let mut found = Vec::new();
     for earlier in store.sweeps().await? {
         let reports_before = earlier.reports;
-        let is_smaller = earlier.name == status.name
-            && earlier.id != status.id
-            && seeds(&earlier) < seeds(status);
+        let is_smaller =
+            earlier.name == status.name && earlier.id != status.id && seeds(&earlier) < to_seeds;
         if !is_smaller || reports_before == 0 || earlier.created > status.created {
             continue;
         }
@@ -97,7 +99,7 @@ async fn extensions(
         if shares {
             found.push(Extension {
                 from_seeds: seeds(&earlier),
-                to_seeds: seeds(status),
+                to_seeds,
                 after_reports: reports_before,
             });
         }

@@ -308,3 +308,20 @@ async fn the_tick_extends_a_sweep_by_itself() {
     stop.cancel();
     keeping.await.unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_adaptive_sweep_after_a_look_at_fewer_planned_seeds_is_an_extension() {
+    let world = world("fake").await;
+    // More seeds than the first look, fewer than the cap: going on from them is what counts.
+    let planned =
+        FILE.replace("adaptive: { max_seeds: 14, look_every: 4, confirm: 2 }", "seeds: 6");
+    let earlier = Sweep::parse(&planned, "t.yaml").unwrap_or_else(|error| panic!("{error}"));
+    let plan = earlier.plan(&world.plan.datasets).unwrap();
+    let store = AnyStore::open("sqlite::memory:").unwrap();
+    let (id, _) = submit(&store, &earlier, &plan).await.unwrap();
+    store.control(Now::Server, &Command::Reported(id)).await.unwrap();
+    let (id, _) = submit(&store, &world.sweep, &world.plan).await.unwrap();
+    let report = View::read(&store, &id).await.unwrap().report();
+    let extended = report.notes.iter().any(|n| n.text.contains("extended from 6 to 14 seeds"));
+    assert!(extended, "{:?}", report.notes);
+}

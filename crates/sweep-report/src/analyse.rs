@@ -1,20 +1,22 @@
 //! Input → [`Report`]: the order of the work, nothing else. Every step is in the module named for it.
 
+use sweep_core::analysis::Compare;
 use sweep_core::lifecycle::StateName;
 use sweep_core::result::{RunResult, TrainingEnd};
 
 use crate::best::{best_set, survivors};
 use crate::compare::{self, Terms};
 use crate::input::{Input, Slot, slots};
+use crate::looks::Looks;
 use crate::notes;
 use crate::numbers;
+use crate::part::Part;
 use crate::parts::loss_name;
 use crate::ranks::ranks;
 use crate::report::{
-    Across, AcrossRow, AdaptiveTrace, BaselineChoice, DataSetReport, Failure, Family, FamilyKind,
-    Mark, Progress, Report, RunEnd, RunRow, RunTiming, SCHEMA, Summary, SweepHeader, Timing,
+    Across, AcrossRow, BaselineChoice, DataSetReport, Failure, Family, FamilyKind, Mark, Progress,
+    Report, RunEnd, RunRow, RunTiming, SCHEMA, Summary, SweepHeader, Timing,
 };
-use crate::sides::Side;
 use crate::summarize;
 
 /// ROPE half-width where the sweep file gives none: one point, but at least one image.
@@ -25,11 +27,6 @@ const DEFAULT_ROPE: f64 = 0.01;
 /// Pure and total: the same input gives an equal report, and no input panics. Every interval and p value comes from
 /// `sweep-stats`; while planned runs have not ended there is no p value and no verdict.
 pub fn analyse(input: &Input<'_>) -> Report {
-    analyse_with(input, &[])
-}
-
-/// [`analyse`] of a sweep whose seeds an adaptive rule gave out: the traces are shown beside the results.
-pub fn analyse_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Report {
     let analysis = input.sweep.analysis();
     let analysis_digest = analysis.digest();
     let slots = slots(input);
@@ -47,15 +44,10 @@ pub fn analyse_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Report {
     if notes::looked_extensions(input).next().is_some() {
         marks.push(Mark::Extended);
     }
-    let mut datasets: Vec<DataSetReport> = (0..input.plan.datasets.len())
-        .map(|index| dataset(input, index, &slots, finished, &marks))
-        .collect();
-    for d in &mut datasets {
-        if let Some(trace) = traces.iter().find(|t| t.dataset == d.name) {
-            let set = d.best_set.take();
-            d.best_set = set.map(|set| survivors(set, trace, input.sweep.candidates()));
-        }
-    }
+    let indexes = 0..input.plan.datasets.len();
+    let datasets: Vec<DataSetReport> =
+        indexes.clone().map(|index| dataset(input, index, &slots, finished, &marks)).collect();
+    let traces = indexes.filter_map(|index| Some(Looks::of(input, index)?.trace(input)));
     Report {
         schema: SCHEMA,
         sweep: SweepHeader {
@@ -76,8 +68,12 @@ pub fn analyse_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Report {
         notes: notes::of_report(input, &progress, &slots, post_hoc, stopped_early),
         candidates: candidates(input),
         across: across(&datasets),
-        ranks: if finished { ranks(&datasets, analysis.alpha) } else { None },
-        adaptive: traces.to_vec(),
+        ranks: if finished && input.sweep.adaptive().is_none() {
+            ranks(&datasets, analysis.alpha)
+        } else {
+            None
+        },
+        adaptive: traces.collect(),
         datasets,
         failures: failures(input, &slots),
         runs: run_rows(input, &slots),
@@ -133,49 +129,37 @@ fn dataset(
         .map(|(planned, slots)| (planned.candidate, slots.as_slice()))
         .collect();
     let n_val = images(&of_this, info.val_count());
-    // Seeds that confirm must not choose; and a result over another number of images is no result on this data set.
-    let confirms = |seed| input.sweep.adaptive().is_some_and(|adaptive| adaptive.confirms(seed));
-    let of_this: Vec<(usize, Vec<Slot<'_>>)> = of_this
-        .into_iter()
-        .map(|(candidate, slots)| {
-            let fits =
-                |s: &Slot<'_>| s.validation().is_none_or(|v| v.correct.len() == n_val as usize);
-            let chosen_on = slots.iter().filter(|s| !confirms(s.run.spec.seed) && fits(s));
-            (candidate, chosen_on.copied().collect())
-        })
+    let looks = Looks::of(input, index);
+    let part = Part { input, index, n_val, finished };
+    // Seeds that confirm must not choose.
+    let (of_this, confirming) = part.split(of_this, looks.as_ref());
+    let (summaries, sides) = part.chosen_on(&of_this, looks.as_ref());
+    let curves = (of_this.iter())
+        .filter_map(|(c, slots)| summarize::curves(*c, part.label(*c), slots))
         .collect();
-    let label = |candidate: usize| candidates.get(candidate).map_or("", |c| c.label.as_str());
-    let configurations = input.plan.configurations.iter().filter(|p| p.dataset == index);
-    let summaries: Vec<Summary> = (of_this.iter().zip(configurations))
-        .map(|((candidate, slots), planned)| {
-            let subject = summarize::Subject {
-                dataset: &info.name,
-                finished,
-                candidate: *candidate,
-                label: label(*candidate),
-                configuration: planned.configuration.id(),
-                n_val,
-            };
-            summarize::summary(subject, slots, analysis)
-        })
-        .collect();
-    let curves =
-        of_this.iter().filter_map(|(c, slots)| summarize::curves(*c, label(*c), slots)).collect();
-    let sides: Vec<Side> =
-        of_this.iter().filter_map(|(c, slots)| Side::new(*c, label(*c), slots, n_val)).collect();
     let one_image = 1.0 / f64::from(n_val.max(1));
     let rope = analysis.rope.unwrap_or_else(|| one_image.max(DEFAULT_ROPE));
     let mut marks = marks.to_vec();
     if !info.warnings.is_empty() {
         marks.push(Mark::Data);
     }
-    let terms =
-        Terms { analysis, n_val, rope, detect: analysis.detect.unwrap_or(rope), finished, marks };
-    let family = match analysis.compare {
-        sweep_core::analysis::Compare::AllPairs => Some(compare::all_pairs(&sides, &terms)),
-        sweep_core::analysis::Compare::Baseline => {
-            baseline(input, &summaries).map(|choice| compare::against(&sides, choice, &terms))
+    let detect = analysis.detect.unwrap_or(rope);
+    let terms = Terms { analysis, n_val, rope, detect, finished, marks, looks };
+    let choice = match analysis.compare {
+        Compare::AllPairs => None,
+        Compare::Baseline => baseline(input, &summaries, looks.as_ref()),
+    };
+    let family = match (analysis.compare, &choice) {
+        (Compare::AllPairs, _) => Some(compare::all_pairs(&sides, &terms)),
+        (Compare::Baseline, choice) => {
+            choice.clone().map(|choice| compare::against(&sides, choice, &terms))
         }
+    };
+    let confirmation = part.confirmation(&confirming, choice, &terms);
+    let best_set = match &looks {
+        _ if !finished => None,
+        Some(looks) => survivors(&sides, looks, candidates),
+        None => best_set(&sides, candidates, analysis.alpha),
     };
     let mut report = DataSetReport {
         name: info.name.clone(),
@@ -190,12 +174,20 @@ fn dataset(
         rope_by_default: analysis.rope.is_none(),
         detect: terms.detect,
         notes: Vec::new(),
-        best_set: if finished { best_set(&sides, candidates, analysis.alpha) } else { None },
+        best_set,
+        confirmation,
         summaries,
         family: family.filter(|f| !f.comparisons.is_empty()),
         curves,
     };
-    report.notes = notes::of_dataset(input, &report, &info.warnings, info.val_count(), finished);
+    report.notes = notes::of_dataset(
+        input,
+        &report,
+        &info.warnings,
+        info.val_count(),
+        finished,
+        looks.as_ref(),
+    );
     report
 }
 
@@ -214,15 +206,27 @@ fn images(slots: &[(usize, &[Slot<'_>])], planned: u32) -> u32 {
 }
 
 /// The baseline's configuration with the best mean; the first in the file where several share it or none has one.
-fn baseline(input: &Input<'_>, summaries: &[Summary]) -> Option<BaselineChoice> {
+///
+/// Under an adaptive rule one that was not dropped, if there is one: means over few seeds are not chosen against those over many.
+fn baseline(
+    input: &Input<'_>,
+    summaries: &[Summary],
+    looks: Option<&Looks<'_>>,
+) -> Option<BaselineChoice> {
     let name = input.sweep.baseline()?;
     let candidates = input.sweep.candidates();
     let of_baseline: Vec<&Summary> = summaries
         .iter()
         .filter(|s| candidates.get(s.candidate).is_some_and(|c| loss_name(c) == name))
         .collect();
-    let mut best = *of_baseline.first()?;
-    for s in &of_baseline {
+    let left = looks.map(Looks::survivors).unwrap_or_default();
+    let mut eligible: Vec<&Summary> =
+        of_baseline.iter().copied().filter(|s| left.contains(&s.candidate)).collect();
+    if eligible.is_empty() {
+        eligible = of_baseline.clone();
+    }
+    let mut best = *eligible.first()?;
+    for s in &eligible {
         if s.mean.unwrap_or(-1.0) > best.mean.unwrap_or(-1.0) {
             best = s;
         }

@@ -2,9 +2,10 @@
 
 use sweep_core::sweep::Candidate;
 
+use crate::looks::Looks;
 use crate::numbers;
 use crate::parts::{loss_name, loss_parts};
-use crate::report::{AdaptiveTrace, BestSet};
+use crate::report::BestSet;
 use crate::sides::{Side, pair};
 
 /// The best set of one data set; `None` with fewer than two configurations of two accuracies each.
@@ -38,6 +39,7 @@ pub(crate) fn best_set(sides: &[Side], candidates: &[Candidate], alpha: f64) -> 
         k,
         test,
         fallback,
+        by_looks: false,
         n,
         level: alpha / (k - 1) as f64,
         unrated: unrated.iter().map(|s| s.label.clone()).collect(),
@@ -46,24 +48,33 @@ pub(crate) fn best_set(sides: &[Side], candidates: &[Candidate], alpha: f64) -> 
 }
 
 /// The set under an adaptive rule: its survivors. They are not tested again, and what was dropped stays dropped.
-pub(crate) fn survivors(set: BestSet, trace: &AdaptiveTrace, candidates: &[Candidate]) -> BestSet {
-    let alive = trace.rows.iter().filter(|r| r.dropped.is_none());
-    let members: Vec<usize> = alive.map(|r| r.candidate).collect();
-    let Some(simplest) = simplest(&members, candidates) else { return set };
+pub(crate) fn survivors(
+    sides: &[Side],
+    looks: &Looks<'_>,
+    candidates: &[Candidate],
+) -> Option<BestSet> {
+    let (rated, unrated): (Vec<&Side>, Vec<&Side>) = sides.iter().partition(|s| s.seeds.len() >= 2);
+    let members = looks.survivors();
     let label =
         |candidate: usize| candidates.get(candidate).map(|c| c.label.clone()).unwrap_or_default();
-    let k = trace.rows.len();
-    BestSet {
+    let simplest = simplest(&members, candidates)?;
+    let k = looks.count();
+    let seeds = |s: &&Side| members.contains(&s.candidate).then_some(s.seeds.len());
+    Some(BestSet {
         labels: members.iter().map(|m| label(*m)).collect(),
         excluded: k - members.len(),
-        k,
-        members,
         simplest,
         simplest_label: label(simplest),
-        test: trace.rows.iter().find_map(|r| r.dropped).map_or(set.test, |d| d.test),
+        k,
+        test: looks.test(),
         fallback: false,
-        ..set
-    }
+        by_looks: true,
+        n: rated.iter().filter_map(seeds).max().unwrap_or(0),
+        level: looks.pair_error(),
+        unrated: unrated.iter().map(|s| s.label.clone()).collect(),
+        winners_bonus: if rated.len() >= 2 { winners_bonus(&rated) } else { None },
+        members,
+    })
 }
 
 fn simplest(members: &[usize], candidates: &[Candidate]) -> Option<usize> {

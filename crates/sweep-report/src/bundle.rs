@@ -1,8 +1,7 @@
 //! All files of a report folder, as names and bytes; writing them is the caller's.
 
 use crate::input::Input;
-use crate::report::AdaptiveTrace;
-use crate::{analyse_with, csv, html, latex, markdown, plot};
+use crate::{analyse, csv, html, latex, markdown, plot};
 
 /// One file of a report folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,12 +14,7 @@ pub struct OutFile {
 
 /// Everything `sweep report -o DIR` writes: `index.html`, `report.json`, `report.md`, `tables.tex`, four CSV files, `figures/*.svg`.
 pub fn bundle(input: &Input<'_>) -> Vec<OutFile> {
-    bundle_with(input, &[])
-}
-
-/// [`bundle`] of a sweep whose seeds an adaptive rule gave out.
-pub fn bundle_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Vec<OutFile> {
-    let report = analyse_with(input, traces);
+    let report = analyse(input);
     let figures = plot::figures(&report);
     let texts = [
         ("index.html", html::page_with(&report, &figures)),

@@ -3,6 +3,8 @@
 use sweep_core::analysis::{Analysis, Test};
 
 use crate::headline::headline;
+use crate::looked::{self, Looked};
+use crate::looks::Looks;
 use crate::numbers::{self, Paired};
 use crate::report::{
     BaselineChoice, Comparison, Estimand, EstimandResult, Family, FamilyKind, Mark, Needs,
@@ -22,6 +24,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) finished: bool,
     /// Reservations that hold for every comparison.
     pub(crate) marks: Vec<Mark>,
+    /// The looks that gave out the seeds compared here; `None` where all were planned, and for confirmation seeds.
+    pub(crate) looks: Option<Looks<'a>>,
 }
 
 /// Each side with the baseline's representative, in the order of the file.
@@ -49,6 +53,19 @@ pub(crate) fn all_pairs(sides: &[Side], terms: &Terms<'_>) -> Family {
     family(FamilyKind::AllPairs, None, &pairs, terms)
 }
 
+/// The survivors of an adaptive rule on seeds that never chose: with `choice` if it is one of them, else each with each.
+pub(crate) fn confirmation(
+    sides: &[Side],
+    choice: Option<BaselineChoice>,
+    terms: &Terms<'_>,
+) -> Family {
+    let family = match choice.filter(|c| sides.iter().any(|s| s.candidate == c.candidate)) {
+        Some(choice) => against(sides, choice, terms),
+        None => all_pairs(sides, terms),
+    };
+    Family { kind: FamilyKind::Confirmation, ..family }
+}
+
 fn family(
     kind: FamilyKind,
     baseline: Option<BaselineChoice>,
@@ -73,17 +90,25 @@ fn comparison(a: &Side, b: &Side, m: usize, terms: &Terms<'_>) -> Comparison {
     let Analysis { test, confidence, alpha, .. } = *terms.analysis;
     let common = pair(a, b);
     let paired = Paired { a: &common.a, b: &common.b, n_val: terms.n_val };
-    let over = paired.over_seeds(confidence);
+    let look = terms.looks.and_then(|looks| looks.of_pair(a.candidate, b.candidate));
+    let level = terms.looks.map_or(Some(confidence), |looks| looks.level(look, confidence));
+    let over = paired.over_seeds(level.unwrap_or(confidence));
     let e1 = paired.on_these(&over, test, terms.rope, alpha);
     let e2 = paired.beyond(confidence, terms.rope);
-    let tested = |p: Option<f64>| p.filter(|_| terms.finished);
+    // Seeds that were given out by results have no fixed-n p value.
+    let may_test = terms.finished && terms.looks.is_none();
+    let tested = |p: Option<f64>| p.filter(|_| may_test);
+    let sensitivity = terms.finished.then(|| {
+        let all = paired.sensitivity(&over);
+        if may_test { all } else { all.without_p() }
+    });
     let pairs = common
         .seeds
         .iter()
         .zip(&over.diff)
         .map(|(&seed, &images)| PairDifference { seed, images })
         .collect();
-    let planned = a.planned.max(b.planned);
+    let planned = look.map_or(a.planned.max(b.planned), |look| look.seeds as usize);
     Comparison {
         a: a.candidate,
         b: b.candidate,
@@ -92,6 +117,7 @@ fn comparison(a: &Side, b: &Side, m: usize, terms: &Terms<'_>) -> Comparison {
         pairs,
         dropped: if terms.finished { planned.saturating_sub(common.seeds.len()) } else { 0 },
         mixed_devices: common.mixed,
+        look,
         estimate: over.mean,
         sd: over.sd,
         on_these: EstimandResult {
@@ -101,7 +127,7 @@ fn comparison(a: &Side, b: &Side, m: usize, terms: &Terms<'_>) -> Comparison {
                 Test::Wilcoxon => TestName::Wilcoxon,
                 Test::PairedT => TestName::PairedT,
             },
-            interval: e1.interval,
+            interval: e1.interval.filter(|_| level.is_some()),
             se: e1.se,
             df: e1.df,
             p: tested(e1.p),
@@ -134,7 +160,7 @@ fn comparison(a: &Side, b: &Side, m: usize, terms: &Terms<'_>) -> Comparison {
             }),
             verdict: None,
         },
-        sensitivity: terms.finished.then(|| paired.sensitivity(&over)),
+        sensitivity,
         headline: None,
     }
 }
@@ -162,17 +188,31 @@ fn correct(comparisons: &mut [Comparison], terms: &Terms<'_>) {
     }
 }
 
-/// Verdicts of both estimands, then the headline.
+/// Verdicts of both estimands, then the headline; after a look only on these images.
 fn judge(c: &mut Comparison, a: &Side, b: &Side, terms: &Terms<'_>, planner: &Planner) {
-    let e1 = verdict_of(c, &c.on_these, terms, planner);
-    let e2 = verdict_of(c, &c.beyond, terms, planner);
     let mut marks = terms.marks.clone();
-    if a.lacking != b.lacking {
+    let up_to = c.look.map(|look| look.seeds);
+    if a.lacking(up_to) != b.lacking(up_to) {
         marks.push(Mark::Censored);
     }
     if c.mixed_devices > 0 {
         marks.push(Mark::MixedDevices);
     }
+    if let Some(at) = c.look {
+        let case = Looked {
+            at,
+            pairs: c.pairs.len(),
+            estimate: c.estimate,
+            interval: c.on_these.interval,
+            rope: terms.rope,
+        };
+        let verdict = looked::verdict(&case);
+        c.headline = Some(looked::headline(&case, &verdict, &c.a_label, terms.n_val, marks));
+        c.on_these.verdict = Some(verdict);
+        return;
+    }
+    let e1 = verdict_of(c, &c.on_these, terms, planner);
+    let e2 = verdict_of(c, &c.beyond, terms, planner);
     if e1.tests_disagree || e2.tests_disagree {
         marks.push(Mark::TestsDisagree);
     }

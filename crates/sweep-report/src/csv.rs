@@ -6,7 +6,7 @@ use sweep_core::lifecycle::StateName;
 use crate::input::{Input, slots};
 use crate::notes::device_word;
 use crate::parts::{loss_name, parts};
-use crate::report::{Interval, Report, RunEnd};
+use crate::report::{AtLook, Interval, Report, RunEnd};
 
 /// One row per run with the settings of its configuration as columns.
 pub fn runs(report: &Report) -> String {
@@ -146,10 +146,15 @@ pub fn summaries(report: &Report) -> String {
         "max",
         "iqm",
         "balanced_accuracy",
+        "part",
+        "look",
+        "look_confidence",
     ]
     .map(str::to_owned);
     let rows = report.datasets.iter().flat_map(|d| {
-        d.summaries.iter().map(|s| {
+        let confirmed = d.confirmation.iter().flat_map(|c| &c.summaries);
+        let all = d.summaries.iter().map(|s| (s, chosen_on(report)));
+        all.chain(confirmed.map(|s| (s, CONFIRMATION))).map(|(s, part)| {
             let (e1, e2) = (ends(s.on_these), ends(s.beyond));
             let mut row = vec![d.name.clone(), s.label.clone()];
             row.extend(
@@ -162,6 +167,8 @@ pub fn summaries(report: &Report) -> String {
             row.extend([optional(check.0), optional(check.1)]);
             row.push(optional(s.bootstrap.map(|b| b.under_covers)));
             row.extend([s.min, s.median, s.max, s.iqm, s.balanced_accuracy].map(optional));
+            row.push(part.to_owned());
+            row.extend(look(s.look));
             row
         })
     });
@@ -192,14 +199,20 @@ pub fn comparisons(report: &Report) -> String {
         "tost_p_adjusted",
         "headline",
         "marks",
+        "part",
+        "look",
+        "look_confidence",
     ]
     .map(str::to_owned);
     let rows = report.datasets.iter().flat_map(|d| {
-        d.family.iter().flat_map(|f| &f.comparisons).map(|c| {
+        let confirmed = d.confirmation.iter().filter_map(|c| c.family.as_ref());
+        let all = d.family.iter().map(|f| (f, chosen_on(report)));
+        let all = all.chain(confirmed.map(|f| (f, CONFIRMATION)));
+        all.flat_map(|(f, part)| f.comparisons.iter().map(move |c| (c, part))).map(|(c, part)| {
             let (e1, e2) = (ends(c.on_these.interval), ends(c.beyond.interval));
             let marks: Vec<_> =
                 c.headline.iter().flat_map(|h| &h.marks).map(|m| m.word()).collect();
-            vec![
+            let mut row = vec![
                 d.name.clone(),
                 c.a_label.clone(),
                 c.b_label.clone(),
@@ -221,7 +234,10 @@ pub fn comparisons(report: &Report) -> String {
                 optional(c.on_these.tost_p_adjusted),
                 c.headline.as_ref().map(|h| h.text.clone()).unwrap_or_default(),
                 marks.join("; "),
-            ]
+                part.to_owned(),
+            ];
+            row.extend(look(c.look));
+            row
         })
     });
     write(&header, rows)
@@ -236,6 +252,19 @@ pub(crate) fn state_word(state: StateName) -> &'static str {
         StateName::Failed => "failed",
         StateName::Cancelled => "cancelled",
     }
+}
+
+/// Seeds that never chose.
+const CONFIRMATION: &str = "confirmation";
+
+/// What the seeds of a row are: planned, or given out by looks.
+fn chosen_on(report: &Report) -> &'static str {
+    if report.adaptive.is_empty() { "planned" } else { "looks" }
+}
+
+/// Number of the look and level of its interval.
+fn look(at: Option<AtLook>) -> [String; 2] {
+    [optional(at.map(|at| at.look)), optional(at.and_then(|at| at.confidence))]
 }
 
 fn end_word(end: RunEnd) -> &'static str {

@@ -11,20 +11,12 @@ pub(crate) fn headline(
     n_val: u32,
     marks: Vec<Mark>,
 ) -> Headline {
-    let up = |kind| {
-        matches!(
-            kind,
-            VerdictKind::Better
-                | VerdictKind::BetterButNegligible
-                | VerdictKind::BetterSizeUnresolved
-        )
-    };
     let here = format!("on these {n_val} images");
     let (kind, text) = if on_these.kind.claims_difference() {
         if beyond.kind.claims_difference() {
             let reservations: Vec<_> =
                 marks.iter().filter(|m| forbids_unqualified(**m)).map(|m| m.word()).collect();
-            let up = up(beyond.kind);
+            let up = is_up(beyond.kind);
             if reservations.is_empty() {
                 (if up { HeadlineKind::Better } else { HeadlineKind::Worse }, beyond.text.clone())
             } else {
@@ -33,7 +25,7 @@ pub(crate) fn headline(
                 (kind, format!("{}, with reservation: {}", beyond.text, reservations.join(", ")))
             }
         } else {
-            let kind = if up(on_these.kind) {
+            let kind = if is_up(on_these.kind) {
                 HeadlineKind::BetterQualified
             } else {
                 HeadlineKind::WorseQualified
@@ -58,10 +50,22 @@ pub(crate) fn headline(
     Headline { kind, text, marks }
 }
 
+/// Whether a verdict that claims a difference claims it upwards.
+pub(crate) fn is_up(kind: VerdictKind) -> bool {
+    matches!(
+        kind,
+        VerdictKind::Better | VerdictKind::BetterButNegligible | VerdictKind::BetterSizeUnresolved
+    )
+}
+
 /// Whether this reservation takes the unqualified `better` away.
-fn forbids_unqualified(mark: Mark) -> bool {
+pub(crate) fn forbids_unqualified(mark: Mark) -> bool {
     match mark {
-        Mark::Censored | Mark::Extended | Mark::StoppedEarly | Mark::PostHoc => true,
+        Mark::Censored
+        | Mark::Extended
+        | Mark::StoppedEarly
+        | Mark::PostHoc
+        | Mark::StoppedAtLook => true,
         Mark::MixedDevices | Mark::Data | Mark::TestsDisagree => false,
     }
 }

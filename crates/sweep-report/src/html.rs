@@ -107,26 +107,42 @@ fn verdicts(report: &Report) -> Markup {
                     @match &d.family {
                         Some(family) => {
                             p.quiet { (sentence(&phrases::dataset_line(report, d))) }
-                            ul.verdicts {
-                                @for c in family.comparisons.iter().take(MOST_ROWS) {
-                                    li {
-                                        (badge(c))
-                                        span.who { (comparison_label(c, family)) }
-                                        span.diff { (difference(c)) }
-                                        span.what { (phrases::verdict_cell(c, d)) }
-                                    }
-                                }
-                            }
-                            (left_out(family))
+                            (verdict_list(d, family))
                         }
                         None => { p.quiet { "Nothing is compared here: there is no baseline, or fewer than two configurations." } }
                     }
                     @if let Some(line) = phrases::best_set_line(d) { p.best { (capital(&line)) } }
+                    @if let Some(line) = phrases::trace_line(report, d) { p.quiet { (capital(&line)) } }
+                    @if let (Some(family), Some(line)) = (confirmed(d), phrases::confirmation_line(report, d)) {
+                        p.quiet { (sentence(&line)) }
+                        (verdict_list(d, family))
+                    }
                     @for note in &d.notes { p.note { (capital(&note.text)) } }
                 }
             }
         }
     }
+}
+
+fn verdict_list(d: &DataSetReport, family: &Family) -> Markup {
+    html! {
+        ul.verdicts {
+            @for c in family.comparisons.iter().take(MOST_ROWS) {
+                li {
+                    (badge(c))
+                    span.who { (comparison_label(c, family)) }
+                    span.diff { (difference(c)) }
+                    span.what { (phrases::verdict_cell(c, d)) }
+                }
+            }
+        }
+        (left_out(family))
+    }
+}
+
+/// Comparisons on confirmation seeds.
+fn confirmed(d: &DataSetReport) -> Option<&Family> {
+    d.confirmation.as_ref()?.family.as_ref()
 }
 
 fn left_out(family: &Family) -> Markup {
@@ -180,12 +196,17 @@ fn dataset_section<'a>(
                 div { dt { "One image" } dd { (format::short(100.0 / f64::from(d.n_val.max(1)), 2)) " pp" } }
                 div { dt { "Counts as equivalent" } dd { "±" (format::short(d.rope * 100.0, 2)) " pp" } }
             }
-            @if let Some(family) = &d.family { (comparison_table(report, d, family)) }
+            @if let Some(family) = &d.family { (comparison_table(&phrases::dataset_line(report, d), d, family)) }
+            @if let (Some(family), Some(line)) = (confirmed(d), phrases::confirmation_line(report, d)) {
+                (comparison_table(&line, d, family))
+            }
             @for f in of(&[FigureKind::Differences, FigureKind::Intervals, FigureKind::HeatMap]) { (figure(f)) }
             (summary_table(report, d))
+            @if let Some(confirmation) = &d.confirmation { (confirmation_table(report, d, &confirmation.summaries)) }
             @for f in of(&[FigureKind::Variance, FigureKind::Trace]) { (figure(f)) }
             @for f in of(&[FigureKind::Accuracy, FigureKind::Objective]) { (figure(f)) }
             @if let Some(family) = &d.family { (sensitivity_table(family)) (variance_table(family)) }
+            @if let Some(family) = confirmed(d) { (sensitivity_table(family)) (variance_table(family)) }
         }
     }
 }
@@ -199,11 +220,11 @@ fn figure(f: &Figure) -> Markup {
     }
 }
 
-fn comparison_table(report: &Report, d: &DataSetReport, family: &Family) -> Markup {
+fn comparison_table(line: &str, d: &DataSetReport, family: &Family) -> Markup {
     html! {
         div.scroll {
             table {
-                caption { (sentence(&phrases::dataset_line(report, d))) }
+                caption { (sentence(line)) }
                 thead {
                     tr {
                         th rowspan="2" { "Configuration" }
@@ -237,18 +258,38 @@ fn comparison_table(report: &Report, d: &DataSetReport, family: &Family) -> Mark
 
 fn summary_table(report: &Report, d: &DataSetReport) -> Markup {
     let conf = format::short(report.sweep.analysis.confidence * 100.0, 1);
+    let intervals = if report.adaptive.is_empty() {
+        format!("{conf} % intervals")
+    } else {
+        format!("on these images {}, on images like these {conf} %", phrases::t_interval(report))
+    };
+    let caption = format!(
+        "Validation accuracy in percent, in the order of the sweep file; {intervals}. ● marks the best set."
+    );
+    accuracies(&caption, d, &d.summaries)
+}
+
+fn confirmation_table(report: &Report, d: &DataSetReport, summaries: &[Summary]) -> Markup {
+    let conf = format::short(report.sweep.analysis.confidence * 100.0, 1);
+    let caption = format!(
+        "Validation accuracy in percent over confirmation seeds, never used for choosing; {conf} % intervals."
+    );
+    accuracies(&caption, d, summaries)
+}
+
+fn accuracies(caption: &str, d: &DataSetReport, summaries: &[Summary]) -> Markup {
     let in_best =
         |s: &Summary| d.best_set.as_ref().is_some_and(|b| b.members.contains(&s.candidate));
     html! {
         div.scroll {
             table {
-                caption { "Validation accuracy in percent, in the order of the sweep file; " (conf) " % intervals. ● marks the best set." }
+                caption { (caption) }
                 thead { tr {
                     th { "Configuration" } th.number { "Seeds" } th.number { "Mean" } th { "On these images" } th { "On images like these" }
                     th.number { "sd" } th.number { "Median" } th.number { "Balanced" } th { "Bootstrap check" } th.number { "Images right" } th { "Runs" }
                 } }
                 tbody {
-                    @for s in &d.summaries {
+                    @for s in summaries {
                         tr {
                             th scope="row" { @if in_best(s) { span.mark title="in the best set" { "● " } } (s.label) }
                             td.number { (s.n) "/" (s.planned) }
@@ -418,6 +459,10 @@ fn method(report: &Report) -> Markup {
                 dd { "None of these. The numbers of seeds are for 80 % power; from fewer than 10 pairs they are planned with the upper 80 % limit of the standard deviation." }
                 dt { "cannot be resolved by seeds" }
                 dd { "The part of the uncertainty that comes from the images alone is larger than the difference asked for: only more images help." }
+                @if !report.adaptive.is_empty() {
+                    dt { "stopped at look …" }
+                    dd { "Seeds were given out by a declared rule that looked at the results. Of these comparisons there is no p value; the interval on these images is that of the look that ended the comparison and holds over all its looks, but not over all comparisons at once. “Dropped”: the rule itself decided. Only comparisons on confirmation seeds, which never chose, may be unqualified." }
+                }
                 dt { "not distinguishable from the best" }
                 dd { "A configuration leaves this set only when another beats it one-sided at the level divided by the number of its rivals. The true best stays in with the sweep's confidence." }
             }

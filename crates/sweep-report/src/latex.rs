@@ -2,7 +2,7 @@
 
 use crate::format;
 use crate::phrases;
-use crate::report::{DataSetReport, Report};
+use crate::report::{DataSetReport, Family, Report, Summary};
 
 /// All tables of the report, with the comment that says what they need.
 pub fn tables(report: &Report) -> String {
@@ -19,13 +19,28 @@ pub fn tables(report: &Report) -> String {
 
 fn estimates(out: &mut String, report: &Report, dataset: &DataSetReport) {
     let conf = format::short(report.sweep.analysis.confidence * 100.0, 1);
+    let crossed = format!("and the {conf} % crossed seeds × images interval on images like these.");
     let caption = format!(
-        "{}: validation accuracy in percent on {} images. Mean over n seeds with the half-width of its {conf} % t interval on these images, and the {conf} % crossed seeds × images interval on images like these.",
-        dataset.name, dataset.n_val
+        "{}: validation accuracy in percent on {} images. Mean over n seeds with the half-width of its {} on these images, {crossed}",
+        dataset.name,
+        dataset.n_val,
+        phrases::t_interval(report)
     );
-    open(out, &caption, &format!("tab:{}-accuracy", dataset.name), "lrll");
+    accuracies(out, &caption, &format!("{}-accuracy", dataset.name), &dataset.summaries);
+    if let Some(confirmation) = &dataset.confirmation {
+        let caption = format!(
+            "{}: validation accuracy in percent on {} images over confirmation seeds, never used for choosing. Mean over n seeds with the half-width of its {conf} % t interval on these images, {crossed}",
+            dataset.name, dataset.n_val
+        );
+        let label = format!("{}-accuracy-confirmation", dataset.name);
+        accuracies(out, &caption, &label, &confirmation.summaries);
+    }
+}
+
+fn accuracies(out: &mut String, caption: &str, label: &str, summaries: &[Summary]) {
+    open(out, caption, &format!("tab:{label}"), "lrll");
     out.push_str("configuration & $n$ & on these images & on images like these \\\\\n\\midrule\n");
-    for s in &dataset.summaries {
+    for s in summaries {
         out.push_str(&format!(
             "{} & {} & {} & {} \\\\\n",
             escape(&s.label),
@@ -38,10 +53,31 @@ fn estimates(out: &mut String, report: &Report, dataset: &DataSetReport) {
 }
 
 fn comparisons(out: &mut String, report: &Report, dataset: &DataSetReport) {
-    let Some(family) = &dataset.family else { return };
-    let caption =
-        format!("{}. Differences in percentage points.", phrases::dataset_line(report, dataset));
-    open(out, &caption, &format!("tab:{}-comparisons", dataset.name), "lrlrlrl");
+    if let Some(family) = &dataset.family {
+        let trace = phrases::trace_line(report, dataset).map(|line| format!(" {line}."));
+        let caption = format!(
+            "{}. Differences in percentage points.{}",
+            phrases::dataset_line(report, dataset),
+            trace.unwrap_or_default()
+        );
+        differences(out, &caption, &format!("{}-comparisons", dataset.name), dataset, family);
+    }
+    let confirmed = dataset.confirmation.as_ref().and_then(|c| c.family.as_ref());
+    if let (Some(family), Some(line)) = (confirmed, phrases::confirmation_line(report, dataset)) {
+        let caption = format!("{line}. Differences in percentage points.");
+        let label = format!("{}-comparisons-confirmation", dataset.name);
+        differences(out, &caption, &label, dataset, family);
+    }
+}
+
+fn differences(
+    out: &mut String,
+    caption: &str,
+    label: &str,
+    dataset: &DataSetReport,
+    family: &Family,
+) {
+    open(out, caption, &format!("tab:{label}"), "lrlrlrl");
     out.push_str("configuration & difference & on these images & $p$ & on images like these & $p$ & verdict \\\\\n\\midrule\n");
     for c in &family.comparisons {
         let label = if family.baseline.is_some() {

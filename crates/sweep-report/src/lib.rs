@@ -2,8 +2,8 @@
 //! same bytes.
 //!
 //! Reading order: [`input`] (what comes in), [`report`] (what comes out, `report.json`), [`analyse()`] (the way between);
-//! inside it `sides` and `summarize` (one configuration), `compare` (two), `verdict` and `headline` (what may be said), `best`
-//! (many), `notes` (what must be read beside it), `numbers` (the only door to `sweep-stats`). Then the renderers: [`terminal`],
+//! inside it `sides` and `summarize` (one configuration), `compare` (two), `verdict` and `headline` (what may be said), `looks` and
+//! `looked` (the same where an adaptive rule gave out the seeds), `best` (many), `notes` (what must be read beside it), `numbers` (the only door to `sweep-stats`). Then the renderers: [`terminal`],
 //! [`csv`], [`markdown`], [`latex`], [`plot`], [`html`], and [`bundle()`], which puts all files together. Beside all this stands
 //! [`table`]: what a published table of single runs can and cannot say.
 
@@ -17,11 +17,15 @@ mod headline;
 pub mod html;
 pub mod input;
 pub mod latex;
+mod looked;
+mod looks;
 pub mod markdown;
 mod notes;
 mod numbers;
+mod part;
 mod parts;
 mod phrases;
+pub mod planning;
 pub mod plot;
 mod ranks;
 pub mod report;
@@ -37,7 +41,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub use analyse::{analyse, analyse_with};
-pub use bundle::{OutFile, bundle, bundle_with};
+pub use analyse::analyse;
+pub use bundle::{OutFile, bundle};
 pub use input::{Extension, Input, SubmissionMeta};
 pub use report::Report;

@@ -2,7 +2,7 @@
 
 use crate::format::{self, NONE};
 use crate::phrases;
-use crate::report::{DataSetReport, Report};
+use crate::report::{DataSetReport, Family, Report, Summary};
 
 /// The whole report.
 pub fn page(report: &Report) -> String {
@@ -48,8 +48,31 @@ fn section(out: &mut String, report: &Report, dataset: &DataSetReport) {
     for note in &dataset.notes {
         out.push_str(&format!("> {}\n\n", note.text));
     }
+    summaries(out, &dataset.summaries);
+    if let Some(family) = &dataset.family {
+        comparisons(out, dataset, family);
+    }
+    if let Some(line) = phrases::best_set_line(dataset) {
+        out.push_str(&format!("{line}.\n\n"));
+    }
+    if let Some(line) = phrases::trace_line(report, dataset) {
+        out.push_str(&format!("{line}.\n\n"));
+    }
+    if let Some(confirmation) = &dataset.confirmation {
+        out.push_str("### Confirmation seeds\n\n");
+        if let Some(line) = phrases::confirmation_line(report, dataset) {
+            out.push_str(&format!("{line}.\n\n"));
+        }
+        summaries(out, &confirmation.summaries);
+        if let Some(family) = &confirmation.family {
+            comparisons(out, dataset, family);
+        }
+    }
+}
+
+fn summaries(out: &mut String, summaries: &[Summary]) {
     out.push_str("| configuration | n | mean %, on these images | on images like these | state |\n| --- | ---: | ---: | ---: | --- |\n");
-    for s in &dataset.summaries {
+    for s in summaries {
         out.push_str(&format!(
             "| {} | {}/{} | {} | {} | {} |\n",
             cell(&s.label),
@@ -61,30 +84,28 @@ fn section(out: &mut String, report: &Report, dataset: &DataSetReport) {
         ));
     }
     out.push('\n');
-    if let Some(family) = &dataset.family {
-        out.push_str("| configuration | difference, pp | on these images | p | on images like these | p | verdict |\n| --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
-        for c in &family.comparisons {
-            let label = if family.baseline.is_some() {
-                cell(&c.b_label)
-            } else {
-                format!("{} − {}", cell(&c.b_label), cell(&c.a_label))
-            };
-            let p = |p: Option<f64>| p.map_or_else(|| NONE.to_owned(), format::p_value);
-            out.push_str(&format!(
-                "| {label} | {} | {} | {} | {} | {} | {} |\n",
-                c.estimate.map_or_else(|| NONE.to_owned(), format::points),
-                format::points_interval(c.on_these.interval),
-                p(c.on_these.p_adjusted),
-                format::points_interval(c.beyond.interval),
-                p(c.beyond.p_adjusted),
-                cell(&phrases::verdict_cell(c, dataset))
-            ));
-        }
-        out.push('\n');
+}
+
+fn comparisons(out: &mut String, dataset: &DataSetReport, family: &Family) {
+    out.push_str("| configuration | difference, pp | on these images | p | on images like these | p | verdict |\n| --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
+    for c in &family.comparisons {
+        let label = if family.baseline.is_some() {
+            cell(&c.b_label)
+        } else {
+            format!("{} − {}", cell(&c.b_label), cell(&c.a_label))
+        };
+        let p = |p: Option<f64>| p.map_or_else(|| NONE.to_owned(), format::p_value);
+        out.push_str(&format!(
+            "| {label} | {} | {} | {} | {} | {} | {} |\n",
+            c.estimate.map_or_else(|| NONE.to_owned(), format::points),
+            format::points_interval(c.on_these.interval),
+            p(c.on_these.p_adjusted),
+            format::points_interval(c.beyond.interval),
+            p(c.beyond.p_adjusted),
+            cell(&phrases::verdict_cell(c, dataset))
+        ));
     }
-    if let Some(line) = phrases::best_set_line(dataset) {
-        out.push_str(&format!("{line}.\n\n"));
-    }
+    out.push('\n');
 }
 
 fn cell(text: &str) -> String {

@@ -7,8 +7,9 @@ use sweep_core::result::DeviceKind;
 
 use crate::format;
 use crate::input::{Input, Slot};
+use crate::looks::Looks;
 use crate::numbers;
-use crate::report::{DataSetReport, Note, NoteKind, Progress};
+use crate::report::{DataSetReport, Family, Note, NoteKind, Progress};
 
 fn note(kind: NoteKind, text: String) -> Note {
     Note { kind, text }
@@ -28,6 +29,17 @@ pub(crate) fn of_report(
         out.push(note(
             NoteKind::Unfinished,
             format!("{ended} of {} runs have ended: estimates and intervals only, no p value and no verdict before all have", progress.total),
+        ));
+    }
+    if progress.pending == 0 && !input.plan.is_complete(input.sweep) {
+        let next = if stopped_early {
+            "the looks of the adaptive rule did not end"
+        } else {
+            "the next look is still to come"
+        };
+        out.push(note(
+            NoteKind::Unfinished,
+            format!("{next}: estimates and intervals only, no p value and no verdict"),
         ));
     }
     if stopped_early {
@@ -101,6 +113,7 @@ pub(crate) fn of_dataset(
     own: &[String],
     planned_n_val: u32,
     finished: bool,
+    looks: Option<&Looks<'_>>,
 ) -> Vec<Note> {
     let mut out: Vec<Note> = own.iter().map(|w| note(NoteKind::Data, w.clone())).collect();
     let one_image = 1.0 / f64::from(dataset.n_val.max(1));
@@ -135,8 +148,12 @@ pub(crate) fn of_dataset(
             ),
         ));
     }
+    let confirmed = dataset.confirmation.as_ref().and_then(|c| c.family.as_ref());
     if finished {
-        out.extend(few_seeds(input, dataset));
+        out.extend(looks.into_iter().flat_map(|looks| after_looks(dataset, looks)));
+        // After looks only confirmation seeds are tested.
+        let tested = if looks.is_some() { confirmed } else { dataset.family.as_ref() };
+        out.extend(tested.and_then(|family| few_seeds(input, family)));
         out.extend(beyond_reach(dataset));
         out.extend(selection(dataset));
     }
@@ -163,9 +180,31 @@ fn smallest_class(dataset: &DataSetReport) -> Option<Note> {
     })
 }
 
-fn few_seeds(input: &Input<'_>, dataset: &DataSetReport) -> Option<Note> {
+/// What looks at the results leave to say.
+fn after_looks(dataset: &DataSetReport, looks: &Looks<'_>) -> Vec<Note> {
+    let mut say = Vec::new();
+    if let Some(family) = &dataset.family {
+        let intervals = if looks.adaptive.anytime {
+            "and under a rule that looks at any time no t interval either".to_owned()
+        } else {
+            format!(
+                "intervals on these images are those of the look that ended each comparison, for all looks of one comparison, not for the {} together",
+                family.m
+            )
+        };
+        say.push(format!(
+            "seeds were given out by results, so no p value of a fixed number of seeds holds: {intervals}"
+        ));
+    }
+    say.push(match &dataset.confirmation {
+        Some(_) => "the means of survivors are too high by the luck of having survived; confirmation seeds take the part of seeds out of the winner's bonus, the part of these images stays until others are used".to_owned(),
+        None => "no confirmation seeds: the means of survivors are too high by the luck of having survived, and no verdict is unqualified".to_owned(),
+    });
+    say.into_iter().map(|text| note(NoteKind::Looks, text)).collect()
+}
+
+fn few_seeds(input: &Input<'_>, family: &Family) -> Option<Note> {
     const FEW: usize = 5;
-    let family = dataset.family.as_ref().filter(|f| !f.comparisons.is_empty())?;
     let pairs = family.comparisons.iter().map(|c| c.pairs.len()).max()?;
     if pairs > FEW || input.sweep.analysis().test == Test::PairedT {
         return None;

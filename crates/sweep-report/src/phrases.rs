@@ -1,45 +1,73 @@
 //! Sentences that several renderers share, so that terminal, HTML and Markdown say the same words.
 
 use crate::format;
-use crate::report::{Comparison, DataSetReport, FamilyKind, Mark, Report, Summary, TestName};
+use crate::report::{
+    AdaptiveTrace, AtLook, Comparison, DataSetReport, Family, FamilyKind, LookDecision, Mark,
+    Report, Summary, TestName,
+};
 use sweep_core::analysis::{Correction, Test};
 
 /// The first line over a data set's comparisons: data set, images, reference, seeds, tests, correction.
 pub(crate) fn dataset_line(report: &Report, dataset: &DataSetReport) -> String {
-    let mut line = format!(
+    let line = format!(
         "{}, {}",
         dataset.name,
         format::count(u64::from(dataset.n_val), "validation image", "validation images")
     );
-    let Some(family) = &dataset.family else { return line };
-    match (&family.kind, &family.baseline) {
-        (FamilyKind::Baseline, Some(choice)) if choice.chosen_from > 1 => line.push_str(&format!(
-            ", against {}, the best of {} {} configurations, chosen on the same seeds",
+    match &dataset.family {
+        Some(family) => format!("{line}, {}", family_words(report, family)),
+        None => line,
+    }
+}
+
+/// The first line over the comparisons on confirmation seeds; `None` without any.
+pub(crate) fn confirmation_line(report: &Report, dataset: &DataSetReport) -> Option<String> {
+    let family = dataset.confirmation.as_ref()?.family.as_ref()?;
+    Some(format!(
+        "{}, confirmation of what is left, {}",
+        dataset.name,
+        family_words(report, family)
+    ))
+}
+
+fn family_words(report: &Report, family: &Family) -> String {
+    let chosen_on = if family.kind == FamilyKind::Confirmation { "other" } else { "the same" };
+    let against = match &family.baseline {
+        Some(choice) if choice.chosen_from > 1 => format!(
+            "against {}, the best of {} {} configurations, chosen on {chosen_on} seeds",
             choice.label,
             choice.chosen_from,
             report.sweep.baseline.as_deref().unwrap_or("baseline")
-        )),
-        (FamilyKind::Baseline, Some(choice)) => {
-            line.push_str(&format!(", against {}", choice.label))
-        }
-        _ => line.push_str(", each against each"),
-    }
-    line.push_str(&format!(" ({})", method(report, dataset)));
-    line
+        ),
+        Some(choice) => format!("against {}", choice.label),
+        None => "each against each".to_owned(),
+    };
+    format!("{against} ({})", method(report, family))
 }
 
-/// Seeds, tests and correction of a data set's comparisons.
-pub(crate) fn method(report: &Report, dataset: &DataSetReport) -> String {
-    let Some(family) = &dataset.family else { return String::new() };
+/// Seeds, tests and correction of comparisons.
+pub(crate) fn method(report: &Report, family: &Family) -> String {
+    let confirms = family.kind == FamilyKind::Confirmation;
     let most = family.comparisons.iter().map(|c| c.pairs.len()).max().unwrap_or(0);
     let least = family.comparisons.iter().map(|c| c.pairs.len()).min().unwrap_or(0);
     let seeds = if least == most { format!("{most}") } else { format!("{least}–{most}") };
-    let seeds = format!("{seeds} paired {}", if most == 1 { "seed" } else { "seeds" });
+    let seeds = format!(
+        "{seeds} paired {}{}",
+        if confirms { "confirmation " } else { "" },
+        if most == 1 { "seed" } else { "seeds" }
+    );
     if !report.finished() {
         return format!(
-            "{seeds}; {} of {} runs: estimates only, no test before all have ended",
+            "{seeds}; {} of {} runs: estimates only, no test before all {}",
             ended(report),
-            report.progress.total
+            report.progress.total,
+            if report.adaptive.is_empty() { "have ended" } else { "and the last look have ended" }
+        );
+    }
+    if !report.adaptive.is_empty() && !confirms {
+        return format!(
+            "{seeds}; no p value after looks: on these images {}, crossed seeds × images beyond them without a verdict",
+            t_interval(report)
         );
     }
     format!(
@@ -48,6 +76,22 @@ pub(crate) fn method(report: &Report, dataset: &DataSetReport) -> String {
         correction_name(report.sweep.analysis.correction),
         family.m
     )
+}
+
+/// "95 % t interval"; where looks gave out the seeds, that of the look.
+pub(crate) fn t_interval(report: &Report) -> String {
+    let conf = format::short(report.sweep.analysis.confidence * 100.0, 1);
+    let mut looks =
+        report.datasets.iter().flat_map(|d| &d.summaries).filter_map(|s| s.look.as_ref());
+    if report.adaptive.is_empty() {
+        format!("{conf} % t interval")
+    } else if looks.any(|look| look.confidence.is_none()) {
+        "t interval (none holds where the rule looks at any time)".to_owned()
+    } else if report.finished() {
+        "t interval at the level of the look that ended its seeds".to_owned()
+    } else {
+        format!("{conf} % t interval, or that of the look that ended its seeds,")
+    }
 }
 
 pub(crate) fn ended(report: &Report) -> usize {
@@ -68,6 +112,7 @@ pub(crate) fn test_name_words(test: TestName) -> &'static str {
         TestName::Wilcoxon => test_words(Test::Wilcoxon),
         TestName::PairedT => test_words(Test::PairedT),
         TestName::Crossed => "crossed seeds × images t",
+        TestName::EProcess => "sign-flip e-process",
     }
 }
 
@@ -106,11 +151,13 @@ pub(crate) fn best_set_line(dataset: &DataSetReport) -> Option<String> {
     let mut line =
         format!("not distinguishable from the best on these images: {}", best.labels.join(", "));
     line.push_str(&format!(
-        " ({} of {} excluded by one-sided {} at {}",
+        " ({} of {} {} by one-sided {} at {}{}",
         best.excluded,
         best.k,
+        if best.by_looks { "dropped" } else { "excluded" },
         test_name_words(best.test),
-        level(best.level)
+        level(best.level),
+        if best.by_looks { " over all looks" } else { "" }
     ));
     if best.members.len() > 1 {
         line.push_str(&format!("; simplest: {}", best.simplest_label));
@@ -142,6 +189,9 @@ pub(crate) fn state_words(s: &Summary) -> String {
     if s.censored {
         words.push("CENSORED".to_owned());
     }
+    if let Some(AtLook { look, decision: Some(LookDecision::Dropped), .. }) = s.look {
+        words.push(format!("dropped at look {look}"));
+    }
     words.join(", ")
 }
 
@@ -168,16 +218,32 @@ pub(crate) fn progress_line(report: &Report) -> String {
     }
     parts.join(", ")
 }
+
+/// `p 0.012`, or `1/e 0.012` where the evidence is an e-process.
+pub(crate) fn evidence(test: TestName, p: f64) -> String {
+    let name = if test == TestName::EProcess { "1/e" } else { "p" };
+    format!("{name} {}", format::p_value(p))
+}
+
+/// "stopped at look 3: one configuration is left", or that a look is still to come.
+pub(crate) fn looks_ended(report: &Report, trace: &AdaptiveTrace) -> String {
+    match &trace.stopped {
+        Some(ended) => format!("stopped at look {}: {}", ended.look, ended.because),
+        None if report.sweep.stopped_early => "ended by a person before its last look".to_owned(),
+        None => "the next look is still to come".to_owned(),
+    }
+}
+
 /// How an adaptive rule ended on a data set; `None` without one.
 pub(crate) fn trace_line(report: &Report, dataset: &DataSetReport) -> Option<String> {
     let trace = report.adaptive.iter().find(|t| t.dataset == dataset.name)?;
     let dropped = trace.rows.iter().filter(|r| r.dropped.is_some()).count();
     Some(format!(
-        "seeds by the declared rule ({}): {dropped} of {} dropped, {} saved; it stopped because {}",
+        "seeds by the declared rule ({}): {dropped} of {} dropped, {} saved; {}",
         trace.rule,
         trace.rows.len(),
         format::count(u64::from(trace.runs_saved), "run", "runs"),
-        trace.stopped_because
+        looks_ended(report, trace)
     ))
 }
 

@@ -32,7 +32,8 @@ pub struct Report {
     pub datasets: Vec<DataSetReport>,
     /// Differences averaged over the data sets; `None` with one data set or no baseline.
     pub across: Option<Across>,
-    /// Ranks over the data sets; `None` before all runs have ended, with one data set, or with more than 60 configurations.
+    /// Ranks over the data sets; `None` before all runs have ended, with one data set, with more than 60 configurations, or where
+    /// an adaptive rule gave the configurations unequal seeds.
     pub ranks: Option<Ranks>,
     /// How an adaptive rule gave out the seeds, one part per data set; empty where all configurations got the planned seeds.
     pub adaptive: Vec<AdaptiveTrace>,
@@ -59,9 +60,9 @@ impl Report {
         String::from_utf8(bytes).expect("serde_json writes UTF-8")
     }
 
-    /// Whether all planned runs have ended; before that no p value and no verdict is given.
+    /// Whether all planned runs have ended and no look is still to come; before that no p value and no verdict is given.
     pub fn finished(&self) -> bool {
-        self.progress.pending == 0
+        self.progress.pending == 0 && self.adaptive.iter().all(|trace| trace.stopped.is_some())
     }
 }
 
@@ -150,6 +151,8 @@ pub enum NoteKind {
     Selection,
     /// The region of practical equivalence.
     Rope,
+    /// What the looks of an adaptive rule allow to be said.
+    Looks,
     /// Anything the plan warned about.
     Plan,
 }
@@ -213,8 +216,20 @@ pub struct DataSetReport {
     pub family: Option<Family>,
     /// Which configurations cannot be told from the best; `None` before all runs have ended or with fewer than two rated configurations.
     pub best_set: Option<BestSet>,
+    /// What is left at the end of an adaptive rule, on seeds that never chose; `None` before the looks have ended or without such
+    /// seeds.
+    pub confirmation: Option<Confirmation>,
     /// Epoch curves, one entry per configuration with results.
     pub curves: Vec<Curves>,
+}
+
+/// The survivors of an adaptive rule on their confirmation seeds alone.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Confirmation {
+    /// One per survivor, in the order of the file; free of the luck of seeds that choosing brings.
+    pub summaries: Vec<Summary>,
+    /// Comparisons of the survivors, a family of their own; `None` when one survivor is left.
+    pub family: Option<Family>,
 }
 
 /// One configuration over its seeds.
@@ -262,13 +277,17 @@ pub struct Summary {
     pub max: Option<f64>,
     /// Interquartile mean.
     pub iqm: Option<f64>,
-    /// E1: t interval of the mean over seeds, these images fixed, clipped to 0..1; `None` for one seed or zero variance.
+    /// E1: t interval of the mean over seeds, these images fixed, clipped to 0..1; `None` for one seed or zero variance. At the
+    /// sweep's confidence, or at that of [`Summary::look`].
     pub on_these: Option<Interval>,
     /// E2: interval over seeds and images, clipped to 0..1.
     pub beyond: Option<Interval>,
     /// How [`Summary::beyond`] was made.
     pub beyond_method: Option<BeyondMethod>,
-    /// Bootstrap interval of the mean over seeds, a check of [`Summary::on_these`]; `None` before all runs have ended.
+    /// The look that ended its seeds; `None` without an adaptive rule, before that look, and for confirmation seeds.
+    pub look: Option<AtLook>,
+    /// Bootstrap interval of the mean over seeds, a check of [`Summary::on_these`]; `None` before all runs have ended, and where
+    /// looks gave out the seeds.
     pub bootstrap: Option<BootstrapCheck>,
     /// Mean over seeds of the mean recall over classes.
     pub balanced_accuracy: Option<f64>,
@@ -329,6 +348,9 @@ pub enum FamilyKind {
     Baseline,
     /// Each with each.
     AllPairs,
+    /// The survivors of an adaptive rule on their confirmation seeds: with the baseline's representative if it survived and
+    /// [`Family::baseline`] names it, else each with each.
+    Confirmation,
 }
 
 /// Which of the baseline's configurations stands for it.
@@ -355,10 +377,12 @@ pub struct Comparison {
     pub b_label: String,
     /// Seeds with an accuracy on both sides and the same device kind, with their difference in images.
     pub pairs: Vec<PairDifference>,
-    /// Planned seeds that make no pair.
+    /// Planned seeds that make no pair; after a look, of the seeds of that look.
     pub dropped: usize,
     /// Seeds dropped because their two results come from different device kinds.
     pub mixed_devices: usize,
+    /// The look that ended this comparison; `None` without an adaptive rule, before that look, and for confirmation seeds.
+    pub look: Option<AtLook>,
     /// Mean difference as a share; `None` without pairs.
     pub estimate: Option<f64>,
     /// Standard deviation of the differences as a share; `None` for fewer than two pairs.
@@ -367,10 +391,39 @@ pub struct Comparison {
     pub on_these: EstimandResult,
     /// On images like these: seeds and images vary.
     pub beyond: EstimandResult,
-    /// Other tests and effect sizes; `None` before all runs have ended.
+    /// Other tests and effect sizes; `None` before all runs have ended. After a look without any p value.
     pub sensitivity: Option<Sensitivity>,
     /// What is said of it; `None` before all runs have ended.
     pub headline: Option<Headline>,
+}
+
+/// Where a look of an adaptive rule ended the seeds of a configuration or of a comparison.
+///
+/// Values that chose when to stop have no fixed-n p value: E1 has the t interval of that look, E2 a descriptive one.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct AtLook {
+    /// Which look, from 1.
+    pub look: u32,
+    /// Seeds at that look.
+    pub seeds: u32,
+    /// Level of the E1 interval, so that it holds over all looks; `None` where the rule may look at any time: no interval then.
+    pub confidence: Option<f64>,
+    /// What the rule itself decided; `None` where it only stopped.
+    pub decision: Option<LookDecision>,
+}
+
+/// What a look decided about a configuration or a comparison.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LookDecision {
+    /// Of a configuration: it was dropped.
+    Dropped,
+    /// b was dropped because of a.
+    DroppedByReference,
+    /// a was dropped because of b.
+    DroppedReference,
+    /// All that was left, both among it, lies within ±ROPE of each other.
+    Equivalent,
 }
 
 /// One seed of a [`Comparison`].
@@ -403,6 +456,8 @@ pub enum TestName {
     PairedT,
     /// Crossed seeds × images, two-way t.
     Crossed,
+    /// Sign-flip e-process over paired seeds: evidence that holds whenever one looks.
+    EProcess,
 }
 
 /// A comparison in one estimand.
@@ -412,13 +467,14 @@ pub struct EstimandResult {
     pub estimand: Estimand,
     /// The test.
     pub test: TestName,
-    /// Interval of the difference at the sweep's confidence; `None` where it does not exist.
+    /// Interval of the difference at the sweep's confidence, in E1 after a look at that of [`Comparison::look`]; `None` where it
+    /// does not exist.
     pub interval: Option<Interval>,
     /// Standard error as a share.
     pub se: Option<f64>,
     /// Degrees of freedom of the interval.
     pub df: Option<f64>,
-    /// Two-sided p before correction.
+    /// Two-sided p before correction; `None` after a look.
     pub p: Option<f64>,
     /// After correction over the family's m.
     pub p_adjusted: Option<f64>,
@@ -437,7 +493,7 @@ pub struct EstimandResult {
     /// What more seeds would buy: the difference with 80 % power at α/m, for the seeds at hand, twice and four times as many;
     /// crossed only. It falls towards [`EstimandResult::floor`] and never below.
     pub more_seeds: Vec<MoreSeeds>,
-    /// The verdict; `None` before all runs have ended.
+    /// The verdict; `None` before all runs have ended, and beyond the images after a look.
     pub verdict: Option<Verdict>,
 }
 
@@ -482,12 +538,19 @@ pub struct Sensitivity {
     pub fdr: Option<f64>,
 }
 
+impl Sensitivity {
+    /// The effect sizes alone.
+    pub(crate) fn without_p(self) -> Self {
+        Self { sign_flip: None, wilcoxon: None, paired_t: None, fdr: None, ..self }
+    }
+}
+
 /// What may be said of a comparison in one estimand.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Verdict {
     /// The verdict.
     pub kind: VerdictKind,
-    /// Which rule of the verdict table gave it, 1–8.
+    /// Which rule of the verdict table gave it, 1–8; after a look, the rule of the same verdict.
     pub rule: u8,
     /// p and interval contradict each other about 0.
     pub tests_disagree: bool,
@@ -610,6 +673,8 @@ pub enum Mark {
     Data,
     /// p and interval contradict each other.
     TestsDisagree,
+    /// A look ended the comparison without deciding it: one interval holds over the looks, but not over a family.
+    StoppedAtLook,
 }
 
 impl Mark {
@@ -623,6 +688,7 @@ impl Mark {
             Self::MixedDevices => "mixed devices",
             Self::Data => "data warning",
             Self::TestsDisagree => "tests disagree",
+            Self::StoppedAtLook => "stopped at look",
         }
     }
 }
@@ -646,6 +712,8 @@ pub struct BestSet {
     pub test: TestName,
     /// Why not the exact test, if it was not.
     pub fallback: bool,
+    /// The survivors of an adaptive rule, not tested again; `level` is what all looks of one pair spend together.
+    pub by_looks: bool,
     /// Common seeds of the pair that has most; pairs with fewer exclude less readily.
     pub n: usize,
     /// Level of each one-sided comparison, α/(k−1).
@@ -765,8 +833,7 @@ pub struct RankPair {
     pub differs: bool,
 }
 
-/// How an adaptive rule gave out the seeds of one data set. Filled by whoever runs the rounds and handed to
-/// [`crate::analyse_with`]; nothing here is computed by this crate.
+/// How an adaptive rule gave out the seeds of one data set: the stored decisions of its looks, never computed again.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct AdaptiveTrace {
     /// Name of the data set.
@@ -775,14 +842,24 @@ pub struct AdaptiveTrace {
     pub rule: String,
     /// Seeds per configuration at each planned look, rising.
     pub looks: Vec<u32>,
-    /// Why no further round was made, in words: "one configuration is left", "30 seeds are the cap".
-    pub stopped_because: String,
+    /// Where the looks ended; `None` while one is still to come.
+    pub stopped: Option<LooksEnded>,
     /// One per configuration, in the order of the file.
     pub rows: Vec<TraceRow>,
-    /// Runs that a fixed plan of the last look's seeds for everybody would have trained beyond these.
+    /// Runs that a fixed plan of the last look's seeds for everybody would have trained beyond these; so far only of what gets no
+    /// more seeds.
     pub runs_saved: u32,
-    /// Seeds of the survivors that were never looked at while choosing; 0 for none.
+    /// Seeds of each survivor that never choose; 0 for none, and before the looks have ended.
     pub confirmation_seeds: u32,
+}
+
+/// The end of an [`AdaptiveTrace`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LooksEnded {
+    /// Number of the last look, from 1.
+    pub look: u32,
+    /// Why, in words: "one configuration is left", "30 seeds are the cap".
+    pub because: String,
 }
 
 /// One configuration of an [`AdaptiveTrace`].
@@ -807,10 +884,10 @@ pub struct Dropped {
     pub seeds: u32,
     /// Index of the configuration that beat it into [`Report::candidates`].
     pub beaten_by: usize,
-    /// One-sided p.
+    /// One-sided p; of an e-process 1/e.
     pub p: f64,
-    /// Nominal one-sided level of that look.
-    pub level: f64,
+    /// One-sided level of that look; `None` where none could be computed.
+    pub level: Option<f64>,
     /// The test.
     pub test: TestName,
 }

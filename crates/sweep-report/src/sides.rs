@@ -18,8 +18,8 @@ pub(crate) struct Side {
     pub(crate) rows: BitRows,
     /// Planned runs.
     pub(crate) planned: usize,
-    /// Runs that ended without an accuracy.
-    pub(crate) lacking: usize,
+    /// Seeds of the runs that ended without an accuracy.
+    pub(crate) lacking: Vec<u64>,
 }
 
 impl Side {
@@ -42,8 +42,18 @@ impl Side {
             devices: rated.iter().map(|r| r.1).collect(),
             rows: numbers::bit_rows(&bits, n_val)?,
             planned: slots.len(),
-            lacking: slots.iter().filter(|s| !s.pending() && s.validation().is_none()).count(),
+            lacking: slots
+                .iter()
+                .filter(|s| !s.pending() && s.validation().is_none())
+                .map(|s| s.run.spec.seed)
+                .collect(),
         })
+    }
+
+    /// Runs that ended without an accuracy; up to a look only those of its seeds, which are numbered from 1.
+    pub(crate) fn lacking(&self, up_to: Option<u32>) -> usize {
+        let counts = |seed: &&u64| up_to.is_none_or(|last| **seed <= u64::from(last));
+        self.lacking.iter().filter(counts).count()
     }
 }
 

@@ -6,7 +6,7 @@ use sweep_core::result::{EpochMetrics, Validation};
 
 use crate::input::Slot;
 use crate::numbers;
-use crate::report::{Band, BeyondMethod, Curves, SeedValue, Summary};
+use crate::report::{AtLook, Band, BeyondMethod, Curves, SeedValue, Summary};
 
 /// Who is summarised, beside the runs themselves.
 pub(crate) struct Subject<'a> {
@@ -17,6 +17,14 @@ pub(crate) struct Subject<'a> {
     pub(crate) label: &'a str,
     pub(crate) configuration: sweep_core::ids::ConfigurationId,
     pub(crate) n_val: u32,
+    /// Confirmation seeds: a part of their own.
+    pub(crate) confirms: bool,
+    /// The look that ended its seeds, of those that chose.
+    pub(crate) look: Option<AtLook>,
+    /// Level of the E1 interval; `None`: no interval holds.
+    pub(crate) level: Option<f64>,
+    /// Seeds were given out by results, so that no bootstrap over them means anything.
+    pub(crate) by_looks: bool,
 }
 
 /// One configuration over its seeds.
@@ -31,7 +39,8 @@ pub(crate) fn summary(subject: Subject<'_>, slots: &[Slot<'_>], analysis: &Analy
         })
         .collect();
     let counts: Vec<i64> = values.iter().map(|v| i64::from(v.correct)).collect();
-    let described = numbers::describe(&counts, subject.n_val, analysis.confidence);
+    let level = subject.level.unwrap_or(analysis.confidence);
+    let described = numbers::describe(&counts, subject.n_val, level);
     let rows: Vec<_> = validations.iter().map(|v| &v.correct).collect();
     let (beyond, beyond_method) =
         match numbers::mean_beyond(&rows, subject.n_val, analysis.confidence) {
@@ -66,11 +75,13 @@ pub(crate) fn summary(subject: Subject<'_>, slots: &[Slot<'_>], analysis: &Analy
         q3: described.as_ref().map(|d| d.q3),
         max: described.as_ref().map(|d| d.max),
         iqm: described.as_ref().map(|d| d.iqm),
-        on_these: described.as_ref().and_then(|d| d.interval),
+        on_these: described.as_ref().and_then(|d| d.interval).filter(|_| subject.level.is_some()),
+        look: subject.look,
         beyond,
         beyond_method,
-        bootstrap: if subject.finished {
-            let name = format!("{}/{}/val_accuracy/mean", subject.dataset, subject.label);
+        bootstrap: if subject.finished && !subject.by_looks {
+            let part = if subject.confirms { "/confirmation" } else { "" };
+            let name = format!("{}/{}/val_accuracy/mean{part}", subject.dataset, subject.label);
             numbers::bootstrap_check(&counts, subject.n_val, &name, analysis.confidence)
         } else {
             None

@@ -79,7 +79,7 @@ pub fn comparison(report: &Report, style: Style) -> String {
                     .collect();
                 table(&mut out, &rows, style);
             }
-            _ => estimates(&mut out, dataset, style),
+            _ => estimates(&mut out, &dataset.summaries, style),
         }
         if let Some(line) = phrases::best_set_line(dataset) {
             push_wrapped(&mut out, &line, " ", "   ", style.width());
@@ -87,6 +87,7 @@ pub fn comparison(report: &Report, style: Style) -> String {
         if let Some(line) = phrases::trace_line(report, dataset) {
             push_wrapped(&mut out, &line, " ", "   ", style.width());
         }
+        confirmation(&mut out, report, dataset, style);
         for note in &dataset.notes {
             push_wrapped_with(
                 &mut out,
@@ -122,6 +123,23 @@ pub fn comparison(report: &Report, style: Style) -> String {
         push_wrapped(&mut out, &line, " ", "   ", style.width());
     }
     out
+}
+
+/// What is left on confirmation seeds: its comparisons, or the estimate of one that is alone.
+fn confirmation(out: &mut String, report: &Report, dataset: &DataSetReport, style: Style) {
+    let Some(confirmation) = &dataset.confirmation else { return };
+    let line = phrases::confirmation_line(report, dataset);
+    let line = line.unwrap_or_else(|| format!("{}, confirmation of what is left", dataset.name));
+    push_wrapped_with(out, &line, " ", "   ", style.width(), |line| style.bold(line));
+    match &confirmation.family {
+        Some(family) => {
+            let all_pairs = family.baseline.is_none();
+            let rows: Vec<_> =
+                family.comparisons.iter().map(|c| row(c, dataset, all_pairs)).collect();
+            table(out, &rows, style);
+        }
+        None => estimates(out, &confirmation.summaries, style),
+    }
 }
 
 /// One line per configuration: seeds done, mean with the half-width of its E1 interval, the median validation accuracy by epoch.
@@ -326,15 +344,14 @@ fn table(out: &mut String, rows: &[Row], style: Style) {
 }
 
 /// Where nothing is compared: each configuration's own intervals.
-fn estimates(out: &mut String, dataset: &DataSetReport, style: Style) {
-    let label = dataset
-        .summaries
+fn estimates(out: &mut String, summaries: &[Summary], style: Style) {
+    let label = summaries
         .iter()
         .map(|s| s.label.chars().count())
         .max()
         .unwrap_or(0)
         .min(label_limit(style.width()));
-    for s in &dataset.summaries {
+    for s in summaries {
         let line = format!("   {}  {}", fit(&s.label, label), estimate_words(s));
         out.push_str(line.trim_end());
         out.push('\n');

@@ -1,5 +1,6 @@
 //! Builders of synthetic results for the tests of this crate: a test shows only what matters to it.
 
+use sweep_core::adaptive::{Dropped, Round, StopReason, Stopped};
 use sweep_core::bits::Bits;
 use sweep_core::dataset::DataSetInfo;
 use sweep_core::ids::{Digest, Fence};
@@ -7,6 +8,8 @@ use sweep_core::lifecycle::StateName;
 use sweep_core::record::RunRecord;
 use sweep_core::result::{DeviceKind, EpochMetrics, RunResult, TrainingEnd, Validation};
 use sweep_core::sweep::{Plan, Sweep};
+use sweep_stats::group_seq::Spending;
+use sweep_stats::race::{Elimination, Race};
 
 use crate::input::{Input, SubmissionMeta};
 use crate::report::Report;
@@ -26,8 +29,10 @@ pub(crate) fn study(losses: &str, seeds: &str, extra: &str, n_val: u32) -> Study
 
 pub(crate) fn study_on(datasets: &[(&str, u32)], losses: &str, seeds: &str, extra: &str) -> Study {
     let names: Vec<_> = datasets.iter().map(|d| d.0).collect();
+    // An `adaptive` block gives out the seeds itself.
+    let seeds = if seeds.is_empty() { String::new() } else { format!("seeds: {seeds}\n") };
     let text = format!(
-        "name: study\ndescription: a synthetic study\ndatasets: [{}]\nseeds: {seeds}\n{extra}losses:\n{losses}model: {{ backbone: small_cnn, weights: null, neck: null }}\ntraining:\n  mode: full\n  epochs: 3\n  batch_size: 32\n",
+        "name: study\ndescription: a synthetic study\ndatasets: [{}]\n{seeds}{extra}losses:\n{losses}model: {{ backbone: small_cnn, weights: null, neck: null }}\ntraining:\n  mode: full\n  epochs: 3\n  batch_size: 32\n",
         names.join(", ")
     );
     let infos: Vec<_> = datasets.iter().map(|(name, n_val)| info(name, *n_val)).collect();
@@ -90,6 +95,66 @@ impl Study {
                 });
             }
         }
+        self
+    }
+
+    /// Results of every planned run that has none yet: `correct(configuration, seed)` images right.
+    pub(crate) fn end(mut self, correct: impl Fn(usize, u64) -> u32) -> Self {
+        let known: std::collections::HashSet<_> =
+            self.records.iter().map(|r| r.run.id.clone()).collect();
+        for (c, runs) in self.plan.by_configuration().into_iter().enumerate() {
+            let n_val = self.plan.datasets[self.plan.configurations[c].dataset].val_count();
+            for run in runs.into_iter().filter(|run| !known.contains(&run.id)) {
+                let seed = run.spec.seed;
+                let wrong = n_val - correct(c, seed).min(n_val);
+                self.records.push(RunRecord {
+                    run: run.clone(),
+                    state: StateName::Succeeded,
+                    attempts: 1,
+                    fence: Some(Fence(1)),
+                    holder: None,
+                    error: None,
+                    result: Some(result(bits(n_val, wrong, (c as u32) * 31 + seed as u32 * 7), 3)),
+                });
+            }
+        }
+        self
+    }
+
+    /// Takes in what a look decided, as the coordinator does: `dropped` are (configuration, by, p), `stopped` data sets.
+    pub(crate) fn look(
+        mut self,
+        dropped: &[(usize, usize, f64)],
+        stopped: &[(usize, StopReason)],
+    ) -> Self {
+        let adaptive = self.sweep.adaptive().unwrap().clone();
+        let look = self.plan.rounds.len();
+        let seeds = adaptive.looks()[look];
+        let k = self.plan.configurations.iter().filter(|p| p.dataset == 0).count();
+        let alpha = self.sweep.analysis().alpha;
+        let race = if adaptive.anytime {
+            Race::anytime(k, alpha)
+        } else {
+            Race::with_looks(&adaptive.looks(), k, alpha, Spending::Pocock, Elimination::PairedT)
+        }
+        .unwrap();
+        let dropped = dropped.iter().map(|(configuration, by, p)| Dropped {
+            configuration: *configuration,
+            by: *by,
+            n: seeds,
+            p: *p,
+        });
+        let stopped =
+            stopped.iter().map(|(dataset, reason)| Stopped { dataset: *dataset, reason: *reason });
+        let round = Round {
+            look: look as u32 + 1,
+            seeds,
+            level: race.level(look),
+            confidence: race.confidence(look),
+            dropped: dropped.collect(),
+            stopped: stopped.collect(),
+        };
+        self.plan.add_round(&adaptive, round);
         self
     }
 

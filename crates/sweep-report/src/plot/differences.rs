@@ -84,6 +84,7 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
     c.line("axis", (labels, bottom), (labels + PLOT, bottom));
 
     let conf = format::short(report.sweep.analysis.confidence * 100.0, 1);
+    let on_these = phrases::t_interval(report);
     let left_out = family.comparisons.len() - rows.len();
     Some(Figure {
         name: format!("{}-differences", dataset.name),
@@ -91,11 +92,11 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
         kind: FigureKind::Differences,
         title: format!("{}: paired differences against {}", dataset.name, choice.label),
         caption: format!(
-            "Each dot is one seed: images right with the configuration minus images right with {}, of {}. Thick: {conf} % paired t interval on these images (E1). Thin: {conf} % crossed seeds × images interval (E2). Band: ±{} pp count as equivalent. {}.{}",
+            "Each dot is one seed: images right with the configuration minus images right with {}, of {}. Thick: {on_these} on these images (E1), seeds paired. Thin: {conf} % crossed seeds × images interval (E2). Band: ±{} pp count as equivalent. {}.{}",
             choice.label,
             dataset.n_val,
             format::short(dataset.rope * 100.0, 2),
-            phrases::method(report, dataset),
+            phrases::method(report, family),
             if left_out > 0 {
                 format!(" {left_out} more comparisons are in the tables.")
             } else {

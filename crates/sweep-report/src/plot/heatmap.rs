@@ -6,6 +6,7 @@ use super::svg::{Anchor, Canvas, escape, num, shorten};
 use super::{Figure, FigureKind};
 use crate::format;
 use crate::parts::{Part, loss_name, parts, short_name};
+use crate::phrases;
 use crate::report::{DataSetReport, Report, Summary};
 
 const CELL: (f64, f64) = (92.0, 44.0);
@@ -200,7 +201,6 @@ fn figure(
             }
         }
     }
-    let conf = format::short(report.sweep.analysis.confidence * 100.0, 1);
     let against =
         dataset.family.as_ref().and_then(|f| f.baseline.as_ref()).map(|b| b.label.clone());
     let slice = if grid.slice.is_empty() { String::new() } else { format!(" ({})", grid.slice) };
@@ -212,10 +212,14 @@ fn figure(
             y_name.map_or_else(|| x_name.clone(), |y| format!("{y} and {x_name}"))
         ),
         caption: format!(
-            "Mean validation accuracy in percent, ± half-width of the {conf} % t interval over n seeds on these images (E1). Darker is higher, from {} to {}. Outlined: in the best set. Dashed: no accuracy.{} Neighbouring cells behave alike: a single cell above all its neighbours is more likely luck than a setting.",
+            "Mean validation accuracy in percent, ± half-width of the {} over n seeds on these images (E1). Darker is higher, from {} to {}. Outlined: in the best set. Dashed: no accuracy.{} Neighbouring cells behave alike: a single cell above all its neighbours is more likely luck than a setting.",
+            phrases::t_interval(report),
             format::percent(low),
             format::percent(high),
             match against {
+                Some(label) if report.finished() && !report.adaptive.is_empty() => {
+                    format!(" Hatched: no look decided a difference from {label}.")
+                }
                 Some(label) if report.finished() => format!(
                     " Hatched: unresolved against {label} by screening (Benjamini–Hochberg over the data set's comparisons, false discovery rate {} %).",
                     format::short(report.sweep.analysis.alpha * 100.0, 1)
@@ -265,7 +269,14 @@ fn cell(
         dataset.family.iter().filter(|f| f.baseline.is_some()).flat_map(|f| &f.comparisons).any(
             |k| {
                 k.b == s.candidate
-                    && k.sensitivity.as_ref().is_some_and(|x| x.fdr.is_none_or(|p| p > alpha))
+                    && match (&k.look, &k.on_these.verdict) {
+                        (Some(_), verdict) => {
+                            verdict.as_ref().is_some_and(|v| !v.kind.claims_difference())
+                        }
+                        (None, _) => {
+                            k.sensitivity.as_ref().is_some_and(|x| x.fdr.is_none_or(|p| p > alpha))
+                        }
+                    }
             },
         );
     if unresolved {

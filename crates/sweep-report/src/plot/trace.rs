@@ -40,7 +40,7 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
         dataset: Some(index),
         kind: FigureKind::Trace,
         title: format!("{}: how the seeds were given out", dataset.name),
-        caption: caption(trace),
+        caption: caption(report, trace),
         width: (labels + PLOT + NOTES).ceil() as u32,
         height: (bottom + BOTTOM).ceil() as u32,
         body: c.finish(),
@@ -53,17 +53,17 @@ fn fate(report: &Report, row: &crate::report::TraceRow) -> String {
         Some(d) => {
             let by = report.candidates.get(d.beaten_by).map_or("", |c| c.label.as_str());
             format!(
-                "n={}, dropped at look {} ({}, p {})",
+                "n={}, dropped at look {} ({}, {})",
                 row.seeds,
                 d.look,
                 shorten(by, 24),
-                format::p_value(d.p)
+                phrases::evidence(d.test, d.p)
             )
         }
     }
 }
 
-fn caption(trace: &AdaptiveTrace) -> String {
+fn caption(report: &Report, trace: &AdaptiveTrace) -> String {
     let mut tests: Vec<&str> = Vec::new();
     for test in trace.rows.iter().filter_map(|r| r.dropped).map(|d| d.test) {
         let words = phrases::test_name_words(test);
@@ -76,13 +76,14 @@ fn caption(trace: &AdaptiveTrace) -> String {
         tests => format!("dropped by {}", tests.join(" and ")),
     };
     let confirmed = match trace.confirmation_seeds {
+        _ if trace.stopped.is_none() => String::new(),
         0 => " Means of survivors are too high by the luck of having been chosen: no confirmation seeds were trained.".to_owned(),
         n => format!(" {n} confirmation seeds of each survivor were never used for choosing."),
     };
     format!(
-        "Seeds on these images (E1) given to each configuration by the declared rule: {}; {test}. It stopped because {}. {} fewer than with the last look's seeds for everybody. Grey: dropped; it stays in every table.{confirmed}",
+        "Seeds on these images (E1) given to each configuration by the declared rule: {}; {test}. {}. {} fewer than with the last look's seeds for everybody. Grey: dropped; it stays in every table.{confirmed}",
         trace.rule,
-        trace.stopped_because,
+        phrases::looks_ended(report, trace),
         format::count(u64::from(trace.runs_saved), "run", "runs")
     )
 }

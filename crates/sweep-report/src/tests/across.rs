@@ -1,7 +1,7 @@
-//! What is added to the verdicts: ranks over data sets, variance bars, bootstrap checks, hatching, the adaptive trace.
+//! What is added to the verdicts: ranks over data sets, variance bars, bootstrap checks, hatching.
 
 use crate::plot::{FigureKind, figures};
-use crate::report::{AdaptiveTrace, Dropped, Report, TestName, TraceRow};
+use crate::report::Report;
 use crate::testing::{Study, study, study_on};
 
 const THREE: &str = "  - softmax\n  - cosine\n  - am_softmax: { margin: 0.2, scale: 10 }\n";
@@ -137,57 +137,4 @@ fn unresolved_cells_are_hatched_and_others_are_not() {
     let svg = |r: &Report| figures(r).iter().find(|f| f.kind == FigureKind::HeatMap).unwrap().svg();
     assert!(svg(&report(0)).contains("class=\"hatch-"));
     assert!(!svg(&report(10)).contains("class=\"hatch-"));
-}
-
-/// A trace of `on(1, _)`: one configuration dropped at the first look.
-pub(super) fn trace() -> AdaptiveTrace {
-    let row = |candidate: usize, label: &str, seeds, dropped| TraceRow {
-        candidate,
-        label: label.to_owned(),
-        seeds,
-        dropped,
-    };
-    let dropped = Dropped {
-        look: 1,
-        seeds: 5,
-        beaten_by: 2,
-        p: 0.002,
-        level: 0.0031,
-        test: TestName::PairedT,
-    };
-    AdaptiveTrace {
-        dataset: "d0".to_owned(),
-        rule: "Pocock spending, one-sided 0.05/2, looks every 5 seeds to 10".to_owned(),
-        looks: vec![5, 10],
-        stopped_because: "one configuration is left".to_owned(),
-        rows: vec![
-            row(0, "softmax", 5, Some(dropped)),
-            row(1, "cosine", 10, None),
-            row(2, "am_softmax", 10, None),
-        ],
-        runs_saved: 5,
-        confirmation_seeds: 0,
-    }
-}
-
-#[test]
-fn an_adaptive_trace_is_drawn_and_written() {
-    let (study, trace) = (on(1, 6), trace());
-    let report = crate::analyse_with(&study.input(), std::slice::from_ref(&trace));
-    assert_eq!(report.adaptive, [trace]);
-    let figure = figures(&report).into_iter().find(|f| f.kind == FigureKind::Trace).unwrap();
-    assert!(
-        figure.caption.contains("5 runs fewer") && figure.caption.contains("paired t"),
-        "{}",
-        figure.caption
-    );
-    assert!(figure.svg().contains("dropped at look 1"));
-    // The survivors are the set, whatever a test over their common seeds would say.
-    let set = report.datasets[0].best_set.as_ref().unwrap();
-    assert_eq!((set.members.as_slice(), set.excluded, set.simplest), (&[1, 2][..], 1, 1));
-    assert_ne!(study.report().datasets[0].best_set.as_ref().unwrap().members, [1, 2]);
-    let text =
-        crate::terminal::comparison(&report, crate::terminal::Style { width: 300, colour: false });
-    assert!(text.contains("1 of 3 dropped, 5 runs saved"), "{text}");
-    assert!(figures(&study.report()).iter().all(|f| f.kind != FigureKind::Trace));
 }

@@ -1,6 +1,7 @@
 //! Tests of the whole way from records to text.
 
 mod across;
+mod adaptive;
 mod degenerate;
 mod pitfalls;
 mod schema;

@@ -6,7 +6,8 @@ use serde_json::Value;
 use sweep_core::lifecycle::StateName;
 use sweep_core::result::TrainingEnd;
 
-use super::across::{on, trace};
+use super::across::on;
+use super::adaptive;
 use crate::report::Report;
 use crate::testing::study;
 
@@ -21,7 +22,6 @@ fn reports() -> Vec<(&'static str, Report)> {
     let plain = || study(TWO, "8", "baseline: softmax\n", 60);
     let usual = || plain().all(|c, s| 50 + c as u32 * 2 + (s as u32 * 5) % 4);
     let all_pairs = study(TWO, "8", "analysis: { compare: all_pairs, rope: 0.02 }\n", 60);
-    let adaptive = on(1, 6);
     vec![
         ("nothing finished", plain().report()),
         ("usual", usual().report()),
@@ -36,7 +36,10 @@ fn reports() -> Vec<(&'static str, Report)> {
         ("one seed", study(TWO, "1", "baseline: softmax\n", 60).all(|_, _| 55).report()),
         ("three data sets", on(3, 4).report()),
         ("eight data sets", on(8, 4).report()),
-        ("adaptive", crate::analyse_with(&adaptive.input(), &[trace()])),
+        ("between looks", adaptive::between_looks().report()),
+        ("one is left", adaptive::one_left().report()),
+        ("two are left", adaptive::two_left().report()),
+        ("at any time", adaptive::anytime().report()),
     ]
 }
 
