@@ -1,13 +1,11 @@
 //! The way to the server: one connection that all calls share, made when first needed and again when it broke.
 //!
-//! Every call is one command or one transaction, and may be sent again ([`Link::ask`]); those that may not are sent once.
+//! Every call is one command, and may be sent again ([`Link::ask`]); those that may not are sent once.
 
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, Pipeline, RedisError, ServerErrorKind, Value,
-};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 
 use super::address::Address;
@@ -21,19 +19,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Pauses before a call is sent again. Short, for a caller with more patience repeats the whole call.
 const PAUSES: [Duration; 3] =
     [Duration::from_millis(50), Duration::from_millis(250), Duration::from_millis(1000)];
-
-/// What is sent in one piece.
-pub(super) enum Request {
-    One(Cmd),
-    /// A transaction.
-    Atomic(Pipeline),
-}
-
-impl From<Cmd> for Request {
-    fn from(cmd: Cmd) -> Self {
-        Self::One(cmd)
-    }
-}
 
 /// How often a request may be sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -71,13 +56,13 @@ impl Link {
     }
 
     /// Sends a request and, where it is safe, sends it again when the connection broke or the server cannot answer now.
-    pub(super) async fn ask(&self, request: &Request, repeat: Repeat) -> Result<Value, StoreError> {
+    pub(super) async fn ask(&self, request: &Cmd, repeat: Repeat) -> Result<Value, StoreError> {
         let mut pauses = PAUSES.iter();
         loop {
             let (failed, was_sent) = match self.shared().await {
                 Err(error @ StoreError::Redis { .. }) => (error, false),
                 Err(error) => return Err(error),
-                Ok((mut connection, number)) => match send(&mut connection, request).await {
+                Ok((mut connection, number)) => match request.query_async(&mut connection).await {
                     Ok(value) => return Ok(value),
                     Err(error) => {
                         if is_broken(&error) {
@@ -153,26 +138,19 @@ impl Link {
     }
 }
 
-async fn send(
-    connection: &mut MultiplexedConnection,
-    request: &Request,
-) -> Result<Value, RedisError> {
-    match request {
-        Request::One(cmd) => cmd.query_async(connection).await,
-        Request::Atomic(pipeline) => pipeline.query_async(connection).await,
-    }
-}
-
 /// Whether another connection may fare better: this one is gone or hangs, or its server is a master no more.
-pub(super) fn is_broken(error: &RedisError) -> bool {
-    error.is_io_error()
-        || error.is_timeout()
-        || error.is_connection_dropped()
-        || error.is_unrecoverable_error()
-        || matches!(
-            error.kind(),
-            ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown)
-        )
+fn is_broken(error: &RedisError) -> bool {
+    match error.kind() {
+        // Counted among the unrecoverable ones, which for a connection they are; but no other one fares better.
+        ErrorKind::AuthenticationFailed | ErrorKind::InvalidClientConfig => false,
+        ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown) => true,
+        _ => {
+            error.is_io_error()
+                || error.is_timeout()
+                || error.is_connection_dropped()
+                || error.is_unrecoverable_error()
+        }
+    }
 }
 
 /// Whether the same call may succeed later: the server is away, starting, full, or cannot write to its disk.

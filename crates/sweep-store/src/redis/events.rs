@@ -29,7 +29,7 @@ pub(super) async fn end(link: &Link) -> Result<EventCursor, StoreError> {
 async fn newest(link: &Link) -> Result<u64, StoreError> {
     let mut cmd = redis::cmd("HGET");
     cmd.arg(key(&link.address.namespace, "meta")).arg("events");
-    match link.ask(&cmd.into(), Repeat::Safe).await? {
+    match link.ask(&cmd, Repeat::Safe).await? {
         Value::Nil => Ok(0),
         value => Reply::of(Value::Array(vec![value]))?.number(0),
     }
@@ -63,7 +63,7 @@ async fn read(link: &Link, place: u64) -> Result<Option<Events>, StoreError> {
         .arg("+")
         .arg("COUNT")
         .arg(PAGE);
-    let mut found = Reply::of(link.ask(&cmd.into(), Repeat::Safe).await?)?;
+    let mut found = Reply::of(link.ask(&cmd, Repeat::Safe).await?)?;
     if found.len() == 0 {
         // A greater number than any: of another store, or of this one before it lost its last seconds.
         let newest = newest(link).await?;
@@ -91,7 +91,7 @@ async fn read(link: &Link, place: u64) -> Result<Option<Events>, StoreError> {
 async fn is_gone(link: &Link, place: u64) -> Result<bool, StoreError> {
     let mut cmd = redis::cmd("XRANGE");
     cmd.arg(key(&link.address.namespace, "ev")).arg("-").arg("+").arg("COUNT").arg(1);
-    let mut found = Reply::of(link.ask(&cmd.into(), Repeat::Safe).await?)?;
+    let mut found = Reply::of(link.ask(&cmd, Repeat::Safe).await?)?;
     if found.len() == 0 {
         return Ok(true);
     }

@@ -21,7 +21,7 @@ impl Redis {
     pub async fn durability(&self) -> Result<Vec<Warning>, StoreError> {
         let mut cmd = redis::cmd("INFO");
         cmd.arg("everything");
-        let info = match self.link().ask(&cmd.into(), Repeat::Safe).await? {
+        let info = match self.link().ask(&cmd, Repeat::Safe).await? {
             Value::BulkString(text) => String::from_utf8_lossy(&text).into_owned(),
             Value::VerbatimString { text, .. } => text,
             _ => String::new(),
@@ -31,7 +31,7 @@ impl Redis {
             let mut cmd = redis::cmd("CONFIG");
             cmd.arg("GET").arg(name);
             // Managed servers deny CONFIG: then nobody knows.
-            match self.link().ask(&cmd.into(), Repeat::Safe).await {
+            match self.link().ask(&cmd, Repeat::Safe).await {
                 Ok(found) => {
                     for (name, value) in pairs(found)? {
                         settings.insert(name, String::from_utf8_lossy(&value).into_owned());

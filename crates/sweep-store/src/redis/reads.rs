@@ -9,7 +9,7 @@ use sweep_core::record::RunRecord;
 use sweep_core::run::Run;
 use sweep_core::sweep::Document;
 
-use super::connection::{Repeat, Request};
+use super::connection::Repeat;
 use super::reply::Reply;
 use super::rows::{self, Row, RunRow};
 use super::scripts::{self, NoArgs, RunArgs, RunsArgs};
@@ -23,7 +23,7 @@ const PIECE: u32 = 500;
 
 impl Redis {
     async fn one(&self, cmd: redis::Cmd) -> Result<Value, StoreError> {
-        self.link().ask(&cmd.into(), Repeat::Safe).await
+        self.link().ask(&cmd, Repeat::Safe).await
     }
 
     /// Names and values of a hash, one after the other.
@@ -71,17 +71,12 @@ impl Redis {
         &self,
         sweep: &SweepId,
     ) -> Result<Option<(SweepStatus, Document)>, StoreError> {
-        let mut both = redis::pipe();
-        both.atomic();
-        for name in ["sweep", "document"] {
-            both.cmd("HGET").arg(self.key(name)).arg(sweep.as_str());
-        }
-        let found = Reply::of(self.link().ask(&Request::Atomic(both), Repeat::Safe).await?)?;
-        if found.is_nothing(0) {
-            return Ok(None);
-        }
-        let (status, _) = rows::status(sweep, found.bytes(0)?)?;
-        Ok(Some((status, json(found.bytes(1)?, "document")?)))
+        // One after the other, for a transaction would be refused by a full server; a document never changes.
+        let found = self.values("sweep", &[sweep.as_str()]).await?.pop().flatten();
+        let Some(head) = found else { return Ok(None) };
+        let (status, _) = rows::status(sweep, &head)?;
+        let document = self.values("document", &[sweep.as_str()]).await?.pop().flatten();
+        Ok(Some((status, json(&document.unwrap_or_default(), "document")?)))
     }
 
     /// A page of a sweep's runs, or all of them without a limit.
