@@ -1,11 +1,12 @@
 //! The coordinator: submits sweeps, keeps the store moving, reads a sweep back for tables and reports.
 //!
 //! It holds no state: everything is in the store, so it may be killed at any moment and started again. Reading order:
-//! [`submit()`], [`keep()`], [`find()`] (a sweep by what a person types), [`View`] (a sweep read back), [`written`] (reports on
+//! [`submit()`], [`keep()`], [`rounds`] (which runs an adaptive sweep adds), [`find()`] (a sweep by what a person types), [`View`] (a sweep read back), [`written`] (reports on
 //! disk).
 
 mod find;
 mod keep;
+pub mod rounds;
 mod submit;
 mod view;
 pub mod written;

@@ -182,7 +182,7 @@ fn validation(run: &RunSpec, level: f64, images: usize, classes: usize) -> Valid
     Validation { correct, confusion }
 }
 
-/// Bytes that depend on the run id alone (SplitMix64 from its first 64 hashed bits).
+/// Bytes that depend on the run id alone (`SplitMix64` from its first 64 hashed bits).
 fn fill(id: &RunId, bytes: &mut [u8]) {
     let digest = Digest::of(id.as_str().as_bytes());
     let mut state = u64::from_le_bytes(digest.0[..8].try_into().expect("a digest has 32 bytes"));

@@ -129,11 +129,8 @@ impl Held<'_> {
                 .await
                 .or(self.pointer.take());
         }
-        let progress = Progress {
-            epochs: news.epochs,
-            step: self.attempt.steps(),
-            checkpoint: self.pointer.clone(),
-        };
+        let progress =
+            Progress { epochs: news.epochs, step: self.attempt.steps(), checkpoint: self.pointer };
         let (run, fence) = (&self.lease.run, self.lease.fence);
         match self
             .worker

@@ -63,7 +63,7 @@ Ctrl-C saves the running trainings; the same command goes on from there. A secon
     /// Parse and validate a sweep file and its data sets; exit code 2 when something is wrong
     #[command(after_help = "Examples:
   sweep check my_sweep.yaml
-  sweep check sweeps/*.yaml")]
+  sweep check sweeps/quickstart.yaml my_sweep.yaml")]
     Check(CheckArgs),
     /// List the sweeps of the store
     #[command(after_help = "Examples:
@@ -98,7 +98,9 @@ Ctrl-C saves the running trainings; the same command goes on from there. A secon
     /// Write the report: one self-contained HTML file, report.json, tables
     #[command(after_help = "Examples:
   sweep report quickstart
-  sweep report quickstart -o out/")]
+  sweep report quickstart -o out/
+  sweep report --from-table sweeps/study_published.yaml
+                                          what a published table of single runs supports")]
     Report(ReportArgs),
     /// Runs and epochs as CSV or JSON
     #[command(after_help = "Examples:
@@ -140,7 +142,7 @@ Ctrl-C saves the running trainings; the same command goes on from there. A secon
 pub(crate) struct RunArgs {
     /// The sweep file
     pub(crate) file: PathBuf,
-    /// Runs trained at a time [default: the number of cores for small networks, 1 for ResNets]
+    /// Runs trained at a time [default: the number of cores for small networks, 1 for deeper ones]
     #[arg(long, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub(crate) slots: Option<u16>,
     /// auto, cpu or cuda:N
@@ -231,7 +233,11 @@ pub(crate) struct CurvesArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
     /// An id, a unique prefix of one, a name (the newest of it) or a sweep file
-    pub(crate) sweep: String,
+    #[arg(required_unless_present = "from_table")]
+    pub(crate) sweep: Option<String>,
+    /// Say what a published table of single runs supports (YAML or CSV), from its accuracies and counts alone
+    #[arg(long, value_name = "TABLE", conflicts_with_all = ["sweep", "output"])]
+    pub(crate) from_table: Option<PathBuf>,
     /// Where the report goes [default: reports/NAME below the directory of --dir]
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,

@@ -38,7 +38,7 @@ pub(crate) fn check(args: &CheckArgs) -> Result<Ended> {
     match wrong.len() {
         0 => Ok(Ended::Done),
         1 => Err(wrong.remove(0)),
-        _ => Err(WrongInput::new(
+        _ => Err(WrongInput::error(
             wrong.iter().map(|error| format!("{error:#}")).collect::<Vec<_>>().join("\n"),
         )),
     }

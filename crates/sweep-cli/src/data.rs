@@ -30,7 +30,7 @@ fn check(args: &DataArgs) -> Result<Ended> {
         }
     }
     if audit.has_errors() {
-        return Err(WrongInput::new(format!(
+        return Err(WrongInput::error(format!(
             "data set {}: the audit found errors (above)",
             set.info().name
         )));

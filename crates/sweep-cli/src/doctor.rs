@@ -54,7 +54,7 @@ pub(crate) fn doctor(args: &DoctorArgs, global: &Global) -> Result<Ended> {
             ))?;
         }
     }
-    if healthy { Ok(Ended::Done) } else { Err(WrongInput::new("not everything is well (above)")) }
+    if healthy { Ok(Ended::Done) } else { Err(WrongInput::error("not everything is well (above)")) }
 }
 
 fn found(what: &'static str, ok: bool, text: String) -> Finding {

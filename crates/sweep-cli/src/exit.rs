@@ -30,7 +30,7 @@ pub(crate) struct WrongInput(String);
 
 impl WrongInput {
     /// An error whose text is that of `error`.
-    pub(crate) fn new(error: impl std::fmt::Display) -> anyhow::Error {
+    pub(crate) fn error(error: impl std::fmt::Display) -> anyhow::Error {
         anyhow::Error::new(Self(error.to_string()))
     }
 }

@@ -155,7 +155,7 @@ fn run(text: &str, global: &Global) -> Result<(RunDetail, Vec<EpochMetrics>)> {
     stored::block_on(async {
         let id = coordinator::find_run(&store, text).await.map_err(|error| match error {
             coordinator::FindError::Store(_) => error.into(),
-            _ => WrongInput::new(error),
+            _ => WrongInput::error(error),
         })?;
         let detail = store
             .run(&id)

@@ -72,6 +72,8 @@ impl Live {
                 }
             }
             Self::Block(bar) => {
+                // Rounds of an adaptive sweep add runs.
+                bar.set_length(u64::from(counts.total()));
                 bar.set_position(ended);
                 if let Some(view) = view {
                     let (rows, columns) = console::Term::stderr().size();
@@ -93,11 +95,23 @@ impl Live {
         }
     }
 
-    /// Prints a line above the block.
-    pub(crate) fn say(&self, line: &str) {
+    /// What may speak beside this view from anywhere.
+    pub(crate) fn speaker(&self) -> Speaker {
         match self {
-            Self::Block(bar) => bar.suspend(|| eprintln!("{line}")),
-            Self::Silent | Self::Lines { .. } => eprintln!("{line}"),
+            Self::Block(bar) => Speaker(Some(bar.clone())),
+            Self::Silent | Self::Lines { .. } => Speaker(None),
+        }
+    }
+}
+
+/// Prints lines above the block of a [`Live`] view, which would otherwise draw over them.
+pub(crate) struct Speaker(Option<ProgressBar>);
+
+impl Speaker {
+    pub(crate) fn say(&self, line: &str) {
+        match &self.0 {
+            Some(bar) => bar.suspend(|| eprintln!("{line}")),
+            None => eprintln!("{line}"),
         }
     }
 }

@@ -25,22 +25,25 @@ pub(crate) fn load(file: &Path) -> Result<Loaded> {
     let datasets: Vec<_> =
         sweep.datasets().iter().map(|reference| dataset(reference, base)).collect::<Result<_>>()?;
     let infos: Vec<_> = datasets.iter().map(|set| set.info().clone()).collect();
-    let plan = sweep.plan(&infos).map_err(WrongInput::new)?;
+    let plan = sweep.plan(&infos).map_err(WrongInput::error)?;
     Ok(Loaded { sweep, plan, datasets })
 }
 
 /// Reads and checks `file` alone.
 pub(crate) fn parse(file: &Path) -> Result<Sweep> {
-    let shown = file.display().to_string();
+    Sweep::parse(&text(file)?, &file.display().to_string()).map_err(WrongInput::error)
+}
+
+/// The text of a file that a person wrote.
+pub(crate) fn text(file: &Path) -> Result<String> {
+    let shown = file.display();
     let bytes = std::fs::read(file)
-        .map_err(|error| WrongInput::new(format!("cannot read {shown}: {error}")))?;
-    let text = String::from_utf8(bytes)
-        .map_err(|_| WrongInput::new(format!("{shown} is not UTF-8 text")))?;
-    Sweep::parse(&text, &shown).map_err(WrongInput::new)
+        .map_err(|error| WrongInput::error(format!("cannot read {shown}: {error}")))?;
+    String::from_utf8(bytes).map_err(|_| WrongInput::error(format!("{shown} is not UTF-8 text")))
 }
 
 /// Reads a data set as a sweep file or a command names it.
 pub(crate) fn dataset(reference: &str, base: &Path) -> Result<DataSet> {
     DataSet::load(reference, base)
-        .map_err(|error| if error.is_input() { WrongInput::new(error) } else { error.into() })
+        .map_err(|error| if error.is_input() { WrongInput::error(error) } else { error.into() })
 }

@@ -24,7 +24,7 @@ pub(crate) fn losses(args: &LossesArgs) -> Result<Ended> {
 
 fn unknown(name: &str) -> anyhow::Error {
     let known: Vec<_> = catalogue::losses().iter().map(|entry| entry.name).collect();
-    WrongInput::new(format!("unknown loss `{name}` (known: {})", known.join(", ")))
+    WrongInput::error(format!("unknown loss `{name}` (known: {})", known.join(", ")))
 }
 
 fn text(entry: &LossEntry) -> String {

@@ -57,6 +57,12 @@ fn text(sweep: &Sweep, plan: &Plan, known: usize) -> String {
         known,
         plan.runs.len() - known
     );
+    if let Some(adaptive) = sweep.adaptive() {
+        text.push_str(&format!(
+            "adaptive: these are the runs of the first look; at most {} runs if nothing is dropped\n",
+            plan.configurations.len() as u64 * u64::from(adaptive.most_seeds())
+        ));
+    }
     for set in &plan.datasets {
         text.push_str(&format!(
             "data set {}: {} classes, {} training and {} validation images; one validation image is {:.2} pp\n",

@@ -4,13 +4,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use coordinator::View;
-use sweep_report::terminal;
+use sweep_report::{table, terminal};
 use sweep_store::{AnyStore, Command, Now, Store};
 
 use crate::args::{ExportArgs, Format, Global, ReportArgs, SweepArgs};
-use crate::exit::Ended;
+use crate::exit::{Ended, WrongInput};
 use crate::home::Home;
-use crate::{out, stored};
+use crate::{load, out, stored};
 
 pub(crate) fn compare(args: &SweepArgs, global: &Global) -> Result<Ended> {
     let view = view(&args.sweep, global)?;
@@ -25,7 +25,15 @@ pub(crate) fn compare(args: &SweepArgs, global: &Global) -> Result<Ended> {
 }
 
 pub(crate) fn report(args: &ReportArgs, global: &Global) -> Result<Ended> {
-    let view = view(&args.sweep, global)?;
+    match (&args.from_table, &args.sweep) {
+        (Some(file), _) => published(file, args.json),
+        (None, Some(sweep)) => stored_sweep(sweep, args, global),
+        (None, None) => Err(WrongInput::error("name a sweep, or a table with --from-table")),
+    }
+}
+
+fn stored_sweep(sweep: &str, args: &ReportArgs, global: &Global) -> Result<Ended> {
+    let view = view(sweep, global)?;
     let dir = args.output.clone().unwrap_or_else(|| Home::new(global).report(view.sweep.name()));
     write(&view, &dir)?;
     looked_at(&view, global);
@@ -33,6 +41,19 @@ pub(crate) fn report(args: &ReportArgs, global: &Global) -> Result<Ended> {
         out::text(&view.report().json())?;
     } else {
         out::text(&format!("report: {}\n", dir.join("index.html").display()))?;
+    }
+    Ok(Ended::Done)
+}
+
+/// What a published table of single runs supports.
+fn published(file: &Path, as_json: bool) -> Result<Ended> {
+    let text = load::text(file)?;
+    let table = table::parse(&text, &file.display().to_string()).map_err(WrongInput::error)?;
+    let report = table::analyse(&table);
+    if as_json {
+        out::json(&report)?;
+    } else {
+        out::text(&table::text(&report, out::style()))?;
     }
     Ok(Ended::Done)
 }

@@ -7,7 +7,7 @@ use coordinator::View;
 use sweep_core::ids::SweepId;
 use sweep_report::terminal;
 use sweep_store::blobs::Blobs;
-use sweep_store::{AnyStore, EventKind, Events, Policy, Store};
+use sweep_store::{AnyStore, EventKind, Events, Policy, Store, SweepStatus};
 use tokio_util::sync::CancellationToken;
 use worker::{Options, Worker};
 
@@ -44,7 +44,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
         .block_on(train(args, &loaded, trainers, &policy, &store, blobs))?;
     let Trained { id, interrupted } = ended;
     let view = stored::block_on(async { Ok(View::read(&store, &id).await?) })?;
-    if interrupted {
+    if interrupted && !view.status.is_done() {
         let counts = &view.status.counts;
         eprintln!(
             "stopped: {} of {} runs have ended; the same command goes on",
@@ -72,9 +72,13 @@ async fn train(
     blobs: Blobs,
 ) -> Result<Trained> {
     let (id, _) = coordinator::submit(store, &loaded.sweep, &loaded.plan).await?;
-    let (status, _) = store.sweep(&id).await?.context("the submitted sweep is not in the store")?;
+    let mut status = status(store, &id).await?;
     if status.is_done() {
-        return Ok(Trained { id, interrupted: false });
+        // Between two looks of an adaptive sweep nothing is queued, yet it is not at its end.
+        if coordinator::rounds::extend(store, &id).await?.is_last() {
+            return Ok(Trained { id, interrupted: false });
+        }
+        status = self::status(store, &id).await?;
     }
     eprintln!(
         "{}: {} runs, {} of them known · {} ({} slots)",
@@ -84,9 +88,15 @@ async fn train(
         trainers.name,
         trainers.slots
     );
+    let mut live = Live::new(
+        args.quiet,
+        u64::from(status.counts.total()),
+        u64::from(status.counts.total() - status.counts.unfinished()),
+    );
+    let speaker = live.speaker();
     let signalled = CancellationToken::new();
-    stopping::on_signals(signalled.clone(), || {
-        eprintln!("\nstopping: saving the running trainings (once more to leave at once)")
+    stopping::on_signals(signalled.clone(), move || {
+        speaker.say("stopping: saving the running trainings (once more to leave at once)");
     })
     .context("cannot listen for Ctrl-C")?;
 
@@ -105,11 +115,6 @@ async fn train(
         let (store, policy, stop) = (store.clone(), policy.clone(), stop.clone());
         tokio::spawn(async move { coordinator::keep(&store, &policy, &stop).await })
     };
-    let mut live = Live::new(
-        args.quiet,
-        u64::from(status.counts.total()),
-        u64::from(status.counts.total() - status.counts.unfinished()),
-    );
     let worked = tokio::select! {
         worked = &mut work => Some(worked),
         watched = watch(&id, store, &mut live) => { watched?; None }
@@ -125,13 +130,17 @@ async fn train(
     Ok(Trained { id, interrupted: signalled.is_cancelled() })
 }
 
-/// Shows the sweep until all its runs have ended.
+async fn status(store: &AnyStore, id: &SweepId) -> Result<SweepStatus> {
+    let found = store.sweep(id).await?;
+    Ok(found.context("the sweep has vanished from the store")?.0)
+}
+
+/// Shows the sweep until all its runs have ended and no look is to come.
 async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
     let mut cursor = store.event_cursor().await?;
     let mut draw_after = Instant::now();
     loop {
-        let (status, _) =
-            store.sweep(id).await?.context("the sweep has vanished from the store")?;
+        let status = status(store, id).await?;
         if live.wants_detail(status.counts.total() as usize) && Instant::now() >= draw_after {
             let began = Instant::now();
             live.show(&status.counts, Some(&View::read(store, id).await?));
@@ -139,7 +148,7 @@ async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
         } else {
             live.show(&status.counts, None);
         }
-        if status.is_done() {
+        if status.is_done() && coordinator::rounds::extend(store, id).await?.is_last() {
             return Ok(());
         }
         tokio::time::sleep(REDRAW).await;
@@ -158,7 +167,7 @@ async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
                             .await?
                             .and_then(|detail| detail.error)
                             .unwrap_or_default();
-                        live.say(&format!(
+                        live.speaker().say(&format!(
                             "run {run} failed: {}",
                             error.lines().next().unwrap_or_default()
                         ));

@@ -32,10 +32,10 @@ pub(crate) fn open(global: &Global) -> Result<AnyStore> {
 fn wrong_store(error: sweep_store::StoreError, global: &Global) -> anyhow::Error {
     use sweep_store::StoreError::{Missing, NotAvailable, Url};
     match error {
-        Missing { .. } => WrongInput::new(format!(
+        Missing { .. } => WrongInput::error(format!(
             "{error} (`sweep run FILE` makes one; --store or SWEEP_STORE names another)"
         )),
-        Url { .. } | NotAvailable { .. } => WrongInput::new(error),
+        Url { .. } | NotAvailable { .. } => WrongInput::error(error),
         other => {
             anyhow::Error::new(other).context(format!("cannot open the store {}", global.store))
         }
@@ -52,13 +52,13 @@ pub(crate) async fn find(store: &impl Store, text: Option<&str>) -> Result<Sweep
             let id = loaded.sweep.id(&loaded.plan);
             let found = store.sweep(&id).await.context("cannot read the store")?;
             return found.map(|(status, _)| status).ok_or_else(|| {
-                WrongInput::new(format!("{text} has not been run as it stands now (`sweep run {text}` runs it; `sweep list` shows what was run)"))
+                WrongInput::error(format!("{text} has not been run as it stands now (`sweep run {text}` runs it; `sweep list` shows what was run)"))
             });
         }
     }
     coordinator::find(store, text).await.map_err(|error| match error {
         coordinator::FindError::Store(_) => error.into(),
-        _ => WrongInput::new(error),
+        _ => WrongInput::error(error),
     })
 }
 

@@ -47,7 +47,7 @@ impl Trainers {
     }
 
     fn fake(args: &RunArgs, datasets: &[DataSetInfo]) -> Result<Self> {
-        let behaviour: FakeBehaviour = args.trainer.parse().map_err(WrongInput::new)?;
+        let behaviour: FakeBehaviour = args.trainer.parse().map_err(WrongInput::error)?;
         let datasets = datasets.to_vec();
         let factory: TrainerFactory = Arc::new(move || {
             Box::new(FakeTrainer::new(behaviour.clone(), &datasets)) as Box<dyn Trainer>
@@ -57,8 +57,8 @@ impl Trainers {
     }
 
     fn burn(args: &RunArgs, plan: &Plan, datasets: &[DataSet], home: &Home) -> Result<Self> {
-        let device: Device = args.device.parse().map_err(WrongInput::new)?;
-        let device = device.resolved().map_err(WrongInput::new)?;
+        let device: Device = args.device.parse().map_err(WrongInput::error)?;
+        let device = device.resolved().map_err(WrongInput::error)?;
         let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let slots =
             args.slots.map_or_else(|| default_slots(plan, device.kind(), cores), usize::from);
@@ -92,7 +92,7 @@ fn source(plan: &Plan, datasets: &[DataSet], home: &Home) -> Result<DataSource> 
         let bar = progress::Files::new("packing");
         let set = datasets[planned.dataset].pack(size, &home.cache(), &|p| bar.report(&p));
         bar.finish();
-        packed.insert(key, set.map_err(WrongInput::new)?);
+        packed.insert(key, set.map_err(WrongInput::error)?);
     }
     Ok(Arc::new(move |of: &DataSetRef, size: u32| {
         let found = packed.get(&(of.content, of.split, size)).cloned();

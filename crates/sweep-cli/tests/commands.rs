@@ -100,3 +100,30 @@ fn unknown_names_are_wrong_input() {
     }
     assert!(!place.path().join(".sweep").exists(), "nothing was made");
 }
+
+#[test]
+fn an_adaptive_sweep_runs_to_its_last_look_and_stays_there() {
+    let place = Place::new();
+    place.write(
+        "race.yaml",
+        SMALL
+            .replace("name: small", "name: race")
+            .replace("seeds: 3", "adaptive: { max_seeds: 9, look_every: 3, confirm: 2 }"),
+    );
+    let first = place.expect(0, &["run", "race.yaml", "--trainer", "fake"]);
+    let runs = json(&place.expect(0, &["runs", "race", "--json"])).as_array().unwrap().len();
+    assert!(runs > 6, "more than the first look was trained: {runs}");
+    assert_eq!(place.expect(0, &["run", "race.yaml", "--trainer", "fake"]), first);
+    assert_eq!(json(&place.expect(0, &["runs", "race", "--json"])).as_array().unwrap().len(), runs);
+}
+
+#[test]
+fn a_published_table_is_told_what_it_supports() {
+    let place = Place::new();
+    let table = concat!(env!("CARGO_MANIFEST_DIR"), "/../../sweeps/study_published.yaml");
+    let text = place.expect(0, &["report", "--from-table", table]);
+    assert!(text.contains("not distinguishable (cannot be, with these counts)"), "{text}");
+    json(&place.expect(0, &["report", "--from-table", table, "--json"]));
+    place.write("wrong.csv", "data set,n_val\n");
+    place.expect(2, &["report", "--from-table", "wrong.csv"]);
+}

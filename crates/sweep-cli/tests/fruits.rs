@@ -1,5 +1,7 @@
 //! Real photographs from a folder: a small ResNet, two losses, three seeds, to a report.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use std::path::PathBuf;

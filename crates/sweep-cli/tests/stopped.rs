@@ -1,7 +1,10 @@
 //! Ctrl-C, going on, and the third time that trains nothing and prints the same bytes.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
+use std::io::{BufRead, BufReader, Read};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -15,19 +18,25 @@ fn interrupt(pid: u32) {
 fn ctrl_c_then_the_same_command_then_the_same_bytes() {
     let place = Place::new();
     // Long enough to be met in the middle of a training, short enough to finish below.
-    place.write("small.yaml", SMALL.replace("epochs: 12", "epochs: 40"));
-    let child = place
+    place.write("small.yaml", SMALL.replace("epochs: 12", "epochs: 150"));
+    let mut child = place
         .command(&["run", "small.yaml"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    std::thread::sleep(Duration::from_millis(1500));
+    // Its first line says that training begins, and that signals will soon be heard.
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut said = String::new();
+    while !said.contains("slots") {
+        assert_ne!(stderr.read_line(&mut said).unwrap(), 0, "{said}");
+    }
+    std::thread::sleep(Duration::from_millis(800));
     interrupt(child.id());
+    stderr.read_to_string(&mut said).unwrap();
     let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("the same command goes on"), "{stderr}");
+    assert_eq!(output.status.code(), Some(130), "{said}");
+    assert!(said.contains("the same command goes on"), "{said}");
     assert!(output.stdout.is_empty());
 
     let runs: serde_json::Value =
@@ -47,7 +56,7 @@ fn ctrl_c_then_the_same_command_then_the_same_bytes() {
     assert_eq!(attempts(&place), attempts_then, "nothing was trained the third time");
 
     let unbroken = Place::new();
-    unbroken.write("small.yaml", SMALL.replace("epochs: 12", "epochs: 40"));
+    unbroken.write("small.yaml", SMALL.replace("epochs: 12", "epochs: 150"));
     unbroken.expect(0, &["run", "small.yaml"]);
     assert_eq!(
         place.report("small"),

@@ -1,6 +1,8 @@
 //! Promise: a wrong sweep file, manifest or image is refused before anything is queued, with file, line, what is wrong and
 //! what is allowed; exit code 2; never a panic; nothing is made.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 
 use common::Place;

@@ -46,6 +46,12 @@ impl Default for Analysis {
 }
 
 impl Analysis {
+    /// The ROPE half-width on a data set of `n_val` validation images, as a share: where none is written, one point, but at least
+    /// one image.
+    pub fn rope_on(&self, n_val: u32) -> f64 {
+        self.rope.unwrap_or_else(|| (1.0 / f64::from(n_val.max(1))).max(0.01))
+    }
+
     /// Recorded at submission; a report under another digest is marked post hoc.
     pub fn digest(&self) -> Digest {
         canonical::digest(self)

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 
 pub use losses::losses;
 pub(crate) use settings::LEARNING_RATE;
-pub use settings::{analysis, model, training};
+pub use settings::{adaptive, analysis, model, training};
 
 /// A loss as `sweep losses` shows it.
 #[derive(Debug, PartialEq)]
@@ -321,6 +321,7 @@ mod tests {
         check(training());
         check(model());
         check(analysis());
+        check(adaptive());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! [`crate::sweep::Sweep::parse`] is the door. Stages: `tree` (YAML with places), this file and `entry`, `alternatives`, `sample`
 //! (keys, types, ranges), `expand` (points of the search space), `written` (the file with every default written out).
 
+mod adaptive;
 mod alternatives;
 mod entry;
 mod expand;
@@ -20,10 +21,11 @@ pub use self::problem::{Problem, SweepFileError};
 pub(crate) use self::problem::{Problems, Span};
 pub(crate) use self::written::{flow, write};
 
-use self::alternatives::whole;
+use self::alternatives::{Choice, whole};
 use self::entry::{Form, Target};
 use self::problem::{known, quoted};
 use self::tree::{Key, Node, Value};
+use crate::adaptive::Adaptive;
 use crate::analysis::Analysis;
 use crate::catalogue::{self, Parameter};
 
@@ -80,6 +82,8 @@ pub(crate) struct SweepFile {
     pub(crate) model: Vec<Dimension>,
     pub(crate) training: Vec<Dimension>,
     pub(crate) analysis: Analysis,
+    /// With the place of its block.
+    pub(crate) adaptive: Option<(Adaptive, Span)>,
     pub(crate) max_runs: u64,
 }
 
@@ -130,7 +134,10 @@ impl Reader {
             ("losses", "a list of losses, as [softmax, cosine]"),
             ("model", "a map, as { backbone: small_cnn }"),
         ] {
-            if get(name).is_none() {
+            // The first look says how many seeds the first round has.
+            let by_adaptive =
+                name == "seeds" && get("adaptive").is_some_and(|(_, node)| !node.is_null());
+            if get(name).is_none() && !by_adaptive {
                 self.problems.add(Span::START, format!("`{name}` is missing: {allowed}"));
             }
         }
@@ -142,7 +149,18 @@ impl Reader {
         let description =
             node("description").map_or(Some(String::new()), |node| self.description(node));
         let datasets = node("datasets").and_then(|node| self.datasets(node));
+        let adaptive = match node("adaptive") {
+            Some(node) if !node.is_null() => {
+                Some(self.adaptive(node).map(|adaptive| (adaptive, node.at)))
+            }
+            _ => None,
+        };
         let seeds = node("seeds").and_then(|node| self.seeds(node));
+        let seeds = match &adaptive {
+            None => seeds,
+            Some(None) => None,
+            Some(Some((adaptive, _))) => self.first_seeds(node("seeds"), seeds, adaptive),
+        };
         let baseline = node("baseline").and_then(|node| self.baseline(node));
         let losses = node("losses").map(|node| self.entries(node, "losses", Form::Spans));
         let include = node("include").map(|node| self.entries(node, "include", Form::Spans));
@@ -151,14 +169,6 @@ impl Reader {
         let model = node("model").map(|node| self.model(node));
         let training = node("training").map(|node| self.training(node));
         let analysis = self.analysis(node("analysis"), baseline.is_some());
-        if let Some(adaptive) = node("adaptive")
-            && !matches!(adaptive.value, Value::Null)
-        {
-            self.problems.add(
-                adaptive.at,
-                "adaptive seeding is not available in this version (allowed: null)",
-            );
-        }
         Some(SweepFile {
             name: name?,
             description: description?,
@@ -173,6 +183,7 @@ impl Reader {
             model: model?,
             training: training.unwrap_or_default(),
             analysis: analysis?,
+            adaptive: adaptive.flatten(),
             max_runs: max_runs?,
         })
     }
@@ -429,42 +440,47 @@ impl Reader {
         out
     }
 
+    /// The keys of a block that holds one value each.
+    fn block<'a>(&mut self, node: &'a Node, name: &str, as_in: &str) -> Option<&'a [(Key, Node)]> {
+        if let Value::Map(fields) = &node.value {
+            return Some(fields);
+        }
+        let text = format!("`{name}` is {}, but must be a map, as {as_in}", node.what());
+        self.problems.add(node.at, text);
+        None
+    }
+
+    /// The one value of a key of such a block; `None` after a problem.
+    fn setting(
+        &mut self,
+        key: &Key,
+        node: &Node,
+        parameters: &'static [Parameter],
+        block: &str,
+    ) -> Option<(&'static Parameter, Choice)> {
+        let parameter = self.field(key, parameters, block)?;
+        if let Value::List(_) = node.value {
+            let (name, allowed) = (&key.name, parameter.allowed());
+            let text = format!("`{name}` is a list, but must be one value: {allowed}");
+            self.problems.add(node.at, text);
+            return None;
+        }
+        let choice = self.alternatives(node, parameter).into_iter().next()?;
+        Some((parameter, choice))
+    }
+
     fn analysis(&mut self, node: Option<&Node>, has_baseline: bool) -> Option<Analysis> {
-        let empty = Vec::new();
-        let fields: &Vec<(Key, Node)> = match node.map(|n| (&n.value, n)) {
-            None | Some((Value::Null, _)) => &empty,
-            Some((Value::Map(fields), _)) => fields,
-            Some((_, node)) => {
-                self.problems.add(
-                    node.at,
-                    format!(
-                        "`analysis` is {}, but must be a map, as {{ alpha: 0.05 }}",
-                        node.what()
-                    ),
-                );
-                return None;
-            }
+        let fields = match node.filter(|node| !node.is_null()) {
+            None => &[],
+            Some(node) => self.block(node, "analysis", "{ alpha: 0.05 }")?,
         };
         let mut json: Map<String, Json> = catalogue::defaults(catalogue::analysis());
         if !has_baseline {
             json.insert("compare".to_owned(), "all_pairs".into());
         }
         for (key, node) in fields {
-            let Some(parameter) = self.field(key, catalogue::analysis(), "analysis") else {
-                continue;
-            };
-            if let Value::List(_) = node.value {
-                self.problems.add(
-                    node.at,
-                    format!(
-                        "`{}` is a list, but must be one value: {}",
-                        key.name,
-                        parameter.allowed()
-                    ),
-                );
-                continue;
-            }
-            for choice in self.alternatives(node, parameter) {
+            let setting = self.setting(key, node, catalogue::analysis(), "analysis");
+            if let Some((parameter, choice)) = setting {
                 if !has_baseline && choice.json == "baseline" {
                     self.problems.add(choice.at, "`compare` is `baseline`, but the file names none; write `baseline:` or `compare: all_pairs`");
                 }

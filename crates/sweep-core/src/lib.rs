@@ -2,8 +2,9 @@
 //!
 //! Reading order: [`loss`], [`training`] and [`model`] (what a configuration is made of), [`dataset`] (what the core must
 //! know of a data set), [`catalogue`] (ranges and defaults of every setting), [`mod@file`] (how a sweep file is read), [`run`] (configuration + seed = run, and its id), [`analysis`], [`sweep`] (sweep file → [`sweep::Sweep`]
-//! → runs), [`lifecycle`] (how a run's state changes), [`result`] (what a run leaves), [`trainer`] (the seam to training).
+//! → runs), [`adaptive`] (looks that add runs), [`lifecycle`] (how a run's state changes), [`result`] (what a run leaves), [`trainer`] (the seam to training).
 
+pub mod adaptive;
 pub mod analysis;
 pub mod bits;
 pub mod canonical;

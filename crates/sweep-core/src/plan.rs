@@ -33,7 +33,7 @@ pub(crate) fn plan(sweep: &Sweep, datasets: &[DataSetInfo]) -> Result<Plan, Swee
     problems.into_result(sweep.file(), sweep.text())?;
     let runs = runs(sweep.seeds(), &configurations);
     let warnings = warnings::warnings(sweep, datasets);
-    Ok(Plan { configurations, runs, datasets: datasets.to_vec(), warnings })
+    Ok(Plan { configurations, runs, datasets: datasets.to_vec(), warnings, rounds: Vec::new() })
 }
 
 /// Seed-major, so that a sweep stopped early has every configuration on the same seeds.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::adaptive::{self, Adaptive, Round};
 use crate::analysis::Analysis;
 use crate::dataset::DataSetInfo;
 use crate::file::{self, Marks, SweepFile, SweepFileError};
@@ -41,12 +42,15 @@ pub struct Candidate {
 pub struct Plan {
     /// Data sets outer, candidates inner: the order of every table.
     pub configurations: Vec<Planned>,
-    /// Seed-major: every configuration gets its first seed before any gets its second.
+    /// Seed-major: every configuration gets its first seed before any gets its second. Of an adaptive sweep the runs of the
+    /// first look, then those of each of [`Self::rounds`].
     pub runs: Vec<Run>,
     /// The data sets, in the order of the file.
     pub datasets: Vec<DataSetInfo>,
     /// What a careful reader should know before running.
     pub warnings: Vec<String>,
+    /// What the looks of an adaptive sweep decided so far, oldest first; empty as planned.
+    pub rounds: Vec<Round>,
 }
 
 /// One configuration of a plan.
@@ -71,6 +75,9 @@ pub struct Document {
     pub datasets: Vec<DataSetInfo>,
     /// [`Analysis::digest`] at submission.
     pub analysis: crate::ids::Digest,
+    /// What the looks of an adaptive sweep decided, oldest first. Never computed again: a run retried later changes nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<Round>,
 }
 
 impl Sweep {
@@ -84,6 +91,10 @@ impl Sweep {
         let mut points = Vec::new();
         if let (Some(says), true) = (&says, problems.none()) {
             points = file::expand(says, &mut problems);
+        }
+        if let (Some((_, at)), 1) = (says.as_ref().and_then(|s| s.adaptive.as_ref()), points.len())
+        {
+            problems.add(*at, "`adaptive` needs at least 2 configurations, but the losses make 1");
         }
         problems.into_result(file, text)?;
         let says = says.expect("a file that cannot be read has at least one problem");
@@ -116,6 +127,7 @@ impl Sweep {
             text: self.text.clone(),
             datasets,
             analysis: self.analysis().digest(),
+            rounds: Vec::new(),
         }
     }
 
@@ -144,7 +156,7 @@ impl Sweep {
         &self.datasets
     }
 
-    /// Seeds in order, without repetition.
+    /// Seeds in order, without repetition; of an adaptive sweep those of the first look.
     pub fn seeds(&self) -> &[u64] {
         &self.says.seeds
     }
@@ -164,20 +176,20 @@ impl Sweep {
         &self.says.analysis
     }
 
+    /// The adaptive block, complete; `None`: every configuration gets [`Self::seeds`].
+    pub fn adaptive(&self) -> Option<&Adaptive> {
+        self.says.adaptive.as_ref().map(|(adaptive, _)| adaptive)
+    }
+
     /// Most runs the search space may have.
     pub fn max_runs(&self) -> u64 {
         self.says.max_runs
     }
 
-    /// Content hash of the checked file on its data sets: name, analysis, baseline and the ordered run ids.
+    /// Content hash of the checked file on its data sets: name, analysis, baseline, the ordered run ids and the adaptive block.
+    /// Runs that rounds added are not in it, so it stays while they come.
     pub fn id(&self, plan: &Plan) -> SweepId {
-        let runs: Vec<_> = plan.runs.iter().map(|run| &run.id).collect();
-        SweepId::of(&crate::canonical::digest(&(
-            self.name(),
-            self.analysis(),
-            self.baseline(),
-            runs,
-        )))
+        adaptive::id(self, plan)
     }
 }
 
@@ -189,13 +201,18 @@ impl PartialEq for Sweep {
 }
 
 impl Document {
-    /// The sweep and its plan, as they were when it was submitted.
+    /// The sweep and its plan, as they were when it was submitted, and the rounds since.
     ///
     /// # Errors
     /// When this version of the program refuses the file.
     pub fn open(&self) -> Result<(Sweep, Plan), SweepFileError> {
         let sweep = Sweep::parse(&self.text, &self.file)?;
-        let plan = sweep.plan(&self.datasets)?;
+        let mut plan = sweep.plan(&self.datasets)?;
+        if let Some(adaptive) = sweep.adaptive() {
+            for round in &self.rounds {
+                plan.add_round(adaptive, round.clone());
+            }
+        }
         Ok((sweep, plan))
     }
 }

@@ -326,3 +326,73 @@ fn image_sizes_come_from_the_data_set_the_file_or_the_network() {
     let error = size("small_cnn", "{}", &photos).unwrap_err().to_string();
     assert!(error.contains("5:20: `small_cnn` on data set `photos` needs `image_size`"), "{error}");
 }
+
+const ADAPTIVE: &str = "name: t\ndatasets: [digits]\nlosses: [softmax, cosine, bce]\nmodel: { backbone: small_cnn }\n\
+                        adaptive: { max_seeds: 12, look_every: 5, confirm: 2 }\n";
+
+#[test]
+fn an_adaptive_sweep_plans_the_seeds_of_its_first_look() {
+    let sweep = parse(ADAPTIVE);
+    assert_eq!(sweep.seeds(), [1, 2, 3, 4, 5]);
+    assert_eq!(plan(&sweep).runs.len(), 15);
+    let written = parse(&format!("{ADAPTIVE}seeds: 5\n"));
+    assert_eq!(written.id(&plan(&written)), sweep.id(&plan(&sweep)));
+    let again = parse(&sweep.canonical_yaml());
+    assert_eq!(again.adaptive(), sweep.adaptive());
+    assert_eq!(again.id(&plan(&again)), sweep.id(&plan(&sweep)));
+}
+
+#[test]
+fn the_adaptive_block_is_part_of_the_sweep_but_not_of_its_runs() {
+    let fixed = parse(
+        &ADAPTIVE.replace("adaptive: { max_seeds: 12, look_every: 5, confirm: 2 }", "seeds: 5"),
+    );
+    let other = parse(&ADAPTIVE.replace("max_seeds: 12", "max_seeds: 13"));
+    let sweep = parse(ADAPTIVE);
+    assert_eq!(plan(&fixed).runs, plan(&sweep).runs);
+    assert_ne!(fixed.id(&plan(&fixed)), sweep.id(&plan(&sweep)));
+    assert_ne!(other.id(&plan(&other)), sweep.id(&plan(&sweep)));
+}
+
+#[test]
+fn rounds_add_seeds_to_what_is_left_and_confirm_it_at_the_end() {
+    use sweep_core::adaptive::{Dropped, Round, StopReason, Stopped};
+    let sweep = parse(ADAPTIVE);
+    let round = |look: u32, seeds: u32, dropped: &[usize], stopped: Option<StopReason>| Round {
+        look,
+        seeds,
+        level: Some(0.01),
+        confidence: Some(0.95),
+        dropped: dropped
+            .iter()
+            .map(|c| Dropped { configuration: *c, by: 0, n: seeds, p: 0.001 })
+            .collect(),
+        stopped: stopped.into_iter().map(|reason| Stopped { dataset: 0, reason }).collect(),
+    };
+    let mut document = sweep.document(vec![digits()]);
+    document.rounds.push(round(1, 5, &[1], None));
+    document.rounds.push(round(2, 10, &[], None));
+    document.rounds.push(round(3, 12, &[], Some(StopReason::Cap)));
+    let text = serde_json::to_string(&document).unwrap();
+    let document: sweep_core::sweep::Document = serde_json::from_str(&text).unwrap();
+    let (opened, extended) = document.open().unwrap();
+    assert_eq!(opened.id(&extended), sweep.id(&plan(&sweep)), "rounds do not change the sweep");
+    let seeds: Vec<Vec<u64>> = extended
+        .by_configuration()
+        .iter()
+        .map(|runs| runs.iter().map(|run| run.spec.seed).collect())
+        .collect();
+    let to_the_end: Vec<u64> = (1..=14).collect();
+    assert_eq!(seeds, [to_the_end.clone(), (1..=5).collect(), to_the_end.clone()]);
+    assert_eq!(extended.seeds(), to_the_end);
+    let ords: Vec<u32> = extended.runs.iter().map(|run| run.ord).collect();
+    assert_eq!(ords, (0..33).collect::<Vec<u32>>());
+    assert!(extended.runs.is_sorted_by_key(|run| run.spec.seed), "seed-major");
+    assert!(extended.is_complete(&opened) && !plan(&sweep).is_complete(&sweep));
+    assert_eq!(extended.dropped(1).map(|(round, dropped)| (round.look, dropped.by)), Some((1, 0)));
+}
+
+#[test]
+fn an_adaptive_sweep_is_warned_by_the_seeds_it_may_get() {
+    assert_eq!(plan(&parse(ADAPTIVE)).warnings, Vec::<String>::new());
+}

@@ -472,12 +472,91 @@ fn an_analysis_level_of_one_half_is_refused() {
 }
 
 #[test]
-fn adaptive_seeding_is_refused() {
-    insta::assert_snapshot!(refused(9, "adaptive: { max_seeds: 30 }"), @r#"
-    t.yaml:9:11: adaptive seeding is not available in this version (allowed: null)
+fn a_wrong_adaptive_block_is_refused_at_each_wrong_value() {
+    insta::assert_snapshot!(refused(9, "adaptive: { max_seed: 30, look_every: 2, spending: haybittle, anytime: [true] }"), @r#"
+    t.yaml:9:13: unknown key `max_seed` of `adaptive` (did you mean `max_seeds`? known: max_seeds, look_every, spending, elimination, confirm, anytime)
        |
-     9 | adaptive: { max_seeds: 30 }
+     9 | adaptive: { max_seed: 30, look_every: 2, spending: haybittle, anytime: [true] }
+       |             ^^^^^^^^
+
+    t.yaml:9:39: `look_every` is 2, but must be a whole number from 3 to 10000
+       |
+     9 | adaptive: { max_seed: 30, look_every: 2, spending: haybittle, anytime: [true] }
+       |                                       ^
+
+    t.yaml:9:52: `spending` is `haybittle`, but must be one of pocock, obrien_fleming
+       |
+     9 | adaptive: { max_seed: 30, look_every: 2, spending: haybittle, anytime: [true] }
+       |                                                    ^^^^^^^^^
+
+    t.yaml:9:72: `anytime` is a list, but must be one value: true or false
+       |
+     9 | adaptive: { max_seed: 30, look_every: 2, spending: haybittle, anytime: [true] }
+       |                                                                        ^
+    "#);
+    insta::assert_snapshot!(refused(9, "adaptive: true"), @r#"
+    t.yaml:9:11: `adaptive` is true, but must be a map, as { max_seeds: 30, look_every: 5 }
+       |
+     9 | adaptive: true
+       |           ^^^^
+    "#);
+}
+
+#[test]
+fn looks_that_contradict_the_cap_are_refused() {
+    let with_looks = |text: &str| {
+        let text = format!("{}\nadaptive: {text}\n", RIGHT.join("\n").replace("seeds: 3\n", ""));
+        Sweep::parse(&text, "t.yaml").expect_err("this file is wrong").to_string()
+    };
+    insta::assert_snapshot!(with_looks("{ max_seeds: 4 }"), @r#"
+    t.yaml:8:24: `look_every` is 5, but must be at most `max_seeds`, 4
+       |
+     8 | adaptive: { max_seeds: 4 }
+       |                        ^
+    "#);
+    insta::assert_snapshot!(with_looks("{ max_seeds: 1000, look_every: 5 }"), @r#"
+    t.yaml:8:42: `look_every` 5 makes 200 looks at up to 1000 seeds, but at most 100 are allowed (`look_every` from 10)
+       |
+     8 | adaptive: { max_seeds: 1000, look_every: 5 }
+       |                                          ^
+    "#);
+}
+
+#[test]
+fn seeds_that_are_not_those_of_the_first_look_are_refused() {
+    let seeds = |text: &str| refused(3, &format!("{text}\nadaptive: {{ look_every: 5 }}"));
+    insta::assert_snapshot!(seeds("seeds: 10"), @r#"
+    t.yaml:3:8: `seeds` is 10, but with `adaptive` the looks decide: leave it out, or write 5 (`look_every`), the seeds of the first look
+       |
+     3 | seeds: 10
+       |        ^^
+    "#);
+    insta::assert_snapshot!(seeds("seeds: [3, 7, 11]"), @r#"
+    t.yaml:3:8: `seeds` is [3, 7, 11], but with `adaptive` the looks decide: leave it out, or write 5 (`look_every`), the seeds of the first look
+       |
+     3 | seeds: [3, 7, 11]
+       |        ^
+    "#);
+}
+
+#[test]
+fn one_configuration_cannot_race() {
+    let text = "name: t\ndatasets: [digits]\nlosses: [softmax]\nmodel: { backbone: small_cnn }\nadaptive: {}\n";
+    insta::assert_snapshot!(Sweep::parse(text, "t.yaml").unwrap_err().to_string(), @r#"
+    t.yaml:5:11: `adaptive` needs at least 2 configurations, but the losses make 1
+       |
+     5 | adaptive: {}
        |           ^
+    "#);
+}
+
+#[test]
+fn the_cap_and_the_confirmation_seeds_count_against_max_runs() {
+    insta::assert_snapshot!(refused(3, "adaptive: { max_seeds: 30, confirm: 10 }\nmax_runs: 79"), @r#"
+    t.yaml:6:1: the search space has 80 runs (configurations × 1 data sets × 40 seeds), but `max_runs` is 79
+       |
+     6 | losses:
+       | ^^^^^^
     "#);
 }
 

@@ -3,7 +3,7 @@
 use sweep_core::lifecycle::StateName;
 use sweep_core::result::{RunResult, TrainingEnd};
 
-use crate::best::best_set;
+use crate::best::{best_set, survivors};
 use crate::compare::{self, Terms};
 use crate::input::{Input, Slot, slots};
 use crate::notes;
@@ -34,7 +34,7 @@ pub fn analyse_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Report {
     let analysis_digest = analysis.digest();
     let slots = slots(input);
     let progress = progress(&slots);
-    let finished = progress.pending == 0;
+    let finished = progress.pending == 0 && input.plan.is_complete(input.sweep);
     let post_hoc = analysis_digest != input.meta.analysis_at_submit;
     let stopped_early = input.meta.stopped_early || progress.cancelled > 0;
     let mut marks = Vec::new();
@@ -47,9 +47,15 @@ pub fn analyse_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Report {
     if notes::looked_extensions(input).next().is_some() {
         marks.push(Mark::Extended);
     }
-    let datasets: Vec<DataSetReport> = (0..input.plan.datasets.len())
+    let mut datasets: Vec<DataSetReport> = (0..input.plan.datasets.len())
         .map(|index| dataset(input, index, &slots, finished, &marks))
         .collect();
+    for d in &mut datasets {
+        if let Some(trace) = traces.iter().find(|t| t.dataset == d.name) {
+            let set = d.best_set.take();
+            d.best_set = set.map(|set| survivors(set, trace, input.sweep.candidates()));
+        }
+    }
     Report {
         schema: SCHEMA,
         sweep: SweepHeader {
@@ -65,7 +71,7 @@ pub fn analyse_with(input: &Input<'_>, traces: &[AdaptiveTrace]) -> Report {
             post_hoc,
             stopped_early,
             baseline: input.sweep.baseline().map(str::to_owned),
-            seeds: input.sweep.seeds().to_vec(),
+            seeds: input.plan.seeds(),
         },
         notes: notes::of_report(input, &progress, &slots, post_hoc, stopped_early),
         candidates: candidates(input),
@@ -127,13 +133,15 @@ fn dataset(
         .map(|(planned, slots)| (planned.candidate, slots.as_slice()))
         .collect();
     let n_val = images(&of_this, info.val_count());
-    // A result over another number of images is no result on this data set.
+    // Seeds that confirm must not choose; and a result over another number of images is no result on this data set.
+    let confirms = |seed| input.sweep.adaptive().is_some_and(|adaptive| adaptive.confirms(seed));
     let of_this: Vec<(usize, Vec<Slot<'_>>)> = of_this
         .into_iter()
         .map(|(candidate, slots)| {
             let fits =
                 |s: &Slot<'_>| s.validation().is_none_or(|v| v.correct.len() == n_val as usize);
-            (candidate, slots.iter().copied().filter(fits).collect())
+            let chosen_on = slots.iter().filter(|s| !confirms(s.run.spec.seed) && fits(s));
+            (candidate, chosen_on.copied().collect())
         })
         .collect();
     let label = |candidate: usize| candidates.get(candidate).map_or("", |c| c.label.as_str());

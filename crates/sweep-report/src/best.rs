@@ -4,7 +4,7 @@ use sweep_core::sweep::Candidate;
 
 use crate::numbers;
 use crate::parts::{loss_name, loss_parts};
-use crate::report::BestSet;
+use crate::report::{AdaptiveTrace, BestSet};
 use crate::sides::{Side, pair};
 
 /// The best set of one data set; `None` with fewer than two configurations of two accuracies each.
@@ -28,10 +28,7 @@ pub(crate) fn best_set(sides: &[Side], candidates: &[Candidate], alpha: f64) -> 
         .collect();
     let label =
         |candidate: usize| candidates.get(candidate).map(|c| c.label.clone()).unwrap_or_default();
-    let simplest = members
-        .iter()
-        .copied()
-        .min_by(|a, b| simplicity(&candidates[*a]).total_cmp(&simplicity(&candidates[*b])))?;
+    let simplest = simplest(&members, candidates)?;
     Some(BestSet {
         labels: members.iter().map(|m| label(*m)).collect(),
         excluded: k - members.len(),
@@ -46,6 +43,32 @@ pub(crate) fn best_set(sides: &[Side], candidates: &[Candidate], alpha: f64) -> 
         unrated: unrated.iter().map(|s| s.label.clone()).collect(),
         winners_bonus: winners_bonus(&rated),
     })
+}
+
+/// The set under an adaptive rule: its survivors. They are not tested again, and what was dropped stays dropped.
+pub(crate) fn survivors(set: BestSet, trace: &AdaptiveTrace, candidates: &[Candidate]) -> BestSet {
+    let alive = trace.rows.iter().filter(|r| r.dropped.is_none());
+    let members: Vec<usize> = alive.map(|r| r.candidate).collect();
+    let Some(simplest) = simplest(&members, candidates) else { return set };
+    let label =
+        |candidate: usize| candidates.get(candidate).map(|c| c.label.clone()).unwrap_or_default();
+    let k = trace.rows.len();
+    BestSet {
+        labels: members.iter().map(|m| label(*m)).collect(),
+        excluded: k - members.len(),
+        k,
+        members,
+        simplest,
+        simplest_label: label(simplest),
+        test: trace.rows.iter().find_map(|r| r.dropped).map_or(set.test, |d| d.test),
+        fallback: false,
+        ..set
+    }
+}
+
+fn simplest(members: &[usize], candidates: &[Candidate]) -> Option<usize> {
+    let simplicity = |i: &usize| candidates.get(*i).map_or(f64::INFINITY, simplicity);
+    members.iter().copied().min_by(|a, b| simplicity(a).total_cmp(&simplicity(b)))
 }
 
 /// Smallest margin first, then fewest hyperparameters; the first in the file wins ties, because `min_by` keeps it.

@@ -73,15 +73,15 @@ fn comparison(a: &Side, b: &Side, m: usize, terms: &Terms<'_>) -> Comparison {
     let Analysis { test, confidence, alpha, .. } = *terms.analysis;
     let common = pair(a, b);
     let paired = Paired { a: &common.a, b: &common.b, n_val: terms.n_val };
-    let (estimate, sd) = paired.moments(confidence);
-    let e1 = paired.on_these(test, confidence, terms.rope, alpha);
+    let over = paired.over_seeds(confidence);
+    let e1 = paired.on_these(&over, test, terms.rope, alpha);
     let e2 = paired.beyond(confidence, terms.rope);
     let tested = |p: Option<f64>| p.filter(|_| terms.finished);
     let pairs = common
         .seeds
         .iter()
-        .zip(paired.differences())
-        .map(|(&seed, images)| PairDifference { seed, images })
+        .zip(&over.diff)
+        .map(|(&seed, &images)| PairDifference { seed, images })
         .collect();
     let planned = a.planned.max(b.planned);
     Comparison {
@@ -92,8 +92,8 @@ fn comparison(a: &Side, b: &Side, m: usize, terms: &Terms<'_>) -> Comparison {
         pairs,
         dropped: if terms.finished { planned.saturating_sub(common.seeds.len()) } else { 0 },
         mixed_devices: common.mixed,
-        estimate,
-        sd,
+        estimate: over.mean,
+        sd: over.sd,
         on_these: EstimandResult {
             estimand: Estimand::E1,
             test: match test {
@@ -134,7 +134,7 @@ fn comparison(a: &Side, b: &Side, m: usize, terms: &Terms<'_>) -> Comparison {
             }),
             verdict: None,
         },
-        sensitivity: terms.finished.then(|| paired.sensitivity(confidence)),
+        sensitivity: terms.finished.then(|| paired.sensitivity(&over)),
         headline: None,
     }
 }

@@ -6,7 +6,7 @@ use sweep_core::ids::{Digest, RunId};
 use sweep_core::lifecycle::StateName;
 use sweep_core::record::RunRecord;
 use sweep_core::result::{DeviceKind, RunResult, TrainingEnd, Validation};
-use sweep_core::run::{Run, RunSpec};
+use sweep_core::run::Run;
 use sweep_core::sweep::{Plan, Sweep};
 
 /// Everything [`crate::analyse()`] reads.
@@ -90,25 +90,7 @@ impl<'a> Slot<'a> {
 pub(crate) fn slots<'a>(input: &Input<'a>) -> Vec<Vec<Slot<'a>>> {
     let records: HashMap<&RunId, &RunRecord> =
         input.records.iter().map(|r| (&r.run.id, r)).collect();
-    let runs: HashMap<&RunId, &Run> = input.plan.runs.iter().map(|r| (&r.id, r)).collect();
-    let mut out: Vec<Vec<Slot<'a>>> = Vec::with_capacity(input.plan.configurations.len());
-    let k = input.plan.configurations.len();
-    for (c, planned) in input.plan.configurations.iter().enumerate() {
-        let mut row: Vec<Slot<'a>> = Vec::with_capacity(input.sweep.seeds().len());
-        for (s, &seed) in input.sweep.seeds().iter().enumerate() {
-            let is_it = |run: &&Run| {
-                run.spec.seed == seed && run.spec.configuration == planned.configuration
-            };
-            // Seed-major plans hold it here; the hash is only for plans that leave a repeated run out.
-            let run = input.plan.runs.get(s * k + c).filter(is_it).or_else(|| {
-                let spec = RunSpec { configuration: planned.configuration.clone(), seed };
-                runs.get(&spec.id()).copied()
-            });
-            if let Some(run) = run {
-                row.push(Slot { run, record: records.get(&run.id).copied() });
-            }
-        }
-        out.push(row);
-    }
-    out
+    let slot = |run: &'a Run| Slot { run, record: records.get(&run.id).copied() };
+    let runs = input.plan.by_configuration();
+    runs.into_iter().map(|row| row.into_iter().map(slot).collect()).collect()
 }

@@ -14,14 +14,14 @@ use sweep_stats::distribution::{norm_cdf, t_sf};
 use sweep_stats::effect::effect_sizes_counts;
 use sweep_stats::equivalence::tost_counts;
 use sweep_stats::friedman::{Friedman, friedman, nemenyi_cd, wilcoxon_holm};
-use sweep_stats::paired::{differences, paired_t_counts};
+use sweep_stats::paired::{PairedT, differences, paired_t_counts};
 use sweep_stats::power;
 use sweep_stats::proportion::wilson;
 use sweep_stats::quadrature::GaussLegendre;
 use sweep_stats::quantile::quantile_sorted;
 use sweep_stats::rng::derive_seed;
-use sweep_stats::signflip::signflip_exact;
-use sweep_stats::wilcoxon::{Zeros, wilcoxon_signed_rank};
+use sweep_stats::signflip::{SignFlip, signflip_exact};
+use sweep_stats::wilcoxon::{SignedRank, Zeros, wilcoxon_signed_rank};
 
 use crate::report::{
     BootstrapCheck, Components, Interval, MoreSeeds, RankPair, Sensitivity, TestName,
@@ -173,47 +173,50 @@ impl Paired<'_> {
         (self.a.row_sums(), self.b.row_sums())
     }
 
-    /// Images right in b minus images right in a, per seed.
-    pub(crate) fn differences(&self) -> Vec<i64> {
+    fn differences(&self) -> Vec<i64> {
         let (a, b) = self.counts();
         differences(a, b).unwrap_or_default()
     }
 
-    /// Mean and standard deviation of the differences as shares.
-    pub(crate) fn moments(&self, confidence: f64) -> (Option<f64>, Option<f64>) {
-        match describe(&self.differences(), self.n_val, confidence) {
-            Some(d) => (Some(d.mean), d.sd),
-            None => (None, None),
-        }
+    /// Everything tested over seeds, each thing once: with all pairs of 200 configurations the inverse t is what costs.
+    pub(crate) fn over_seeds(&self, confidence: f64) -> OverSeeds {
+        let (a, b) = self.counts();
+        let diff = self.differences();
+        let t = paired_t_counts(a, b, u64::from(self.n_val), confidence).ok();
+        let (mean, sd) = match &t {
+            Some(t) => (Some(t.mean_diff), Some(t.sd_diff)),
+            // No t: one pair, or all differences equal.
+            None => match describe(&diff, self.n_val, confidence) {
+                Some(d) => (Some(d.mean), d.sd),
+                None => (None, None),
+            },
+        };
+        let enough = diff.len() >= 2;
+        let flip = if enough { signflip_exact(&diff).ok() } else { None };
+        OverSeeds { diff, t, flip, mean, sd }
     }
 
-    pub(crate) fn on_these(&self, test: Test, confidence: f64, rope: f64, alpha: f64) -> OnThese {
+    pub(crate) fn on_these(&self, over: &OverSeeds, test: Test, rope: f64, alpha: f64) -> OnThese {
         let (a, b) = self.counts();
-        let n_val = u64::from(self.n_val);
-        let diff = self.differences();
-        let t = paired_t_counts(a, b, n_val, confidence).ok();
-        let (p, p_min) = if diff.len() < 2 {
-            (None, None)
-        } else {
-            match test {
-                Test::SignFlip => {
-                    signflip_exact(&diff).map_or((None, None), |s| (Some(s.p_two), Some(s.p_min)))
-                }
-                Test::Wilcoxon => wilcoxon_signed_rank(&diff, Zeros::Wilcox)
-                    .map_or((None, None), |w| (Some(w.p_two), Some(w.p_min))),
-                Test::PairedT => (t.as_ref().map(|t| t.p_two), None),
-            }
-        };
+        let enough = over.diff.len() >= 2;
+        let t = over.t.as_ref();
+        let se = t.map(|t| t.sd_diff / (t.n as f64).sqrt());
+        let (p, p_min) = match test {
+            Test::SignFlip => over.flip.as_ref().map(|s| (Some(s.p_two), Some(s.p_min))),
+            Test::Wilcoxon => over.wilcoxon().map(|w| (Some(w.p_two), Some(w.p_min))),
+            Test::PairedT => t.map(|t| (Some(t.p_two), None)),
+        }
+        .unwrap_or((None, None));
         OnThese {
-            interval: t.as_ref().map(|t| t.interval.into()),
-            se: t.as_ref().map(|t| t.sd_diff / (t.n as f64).sqrt()),
-            df: t.as_ref().map(|t| t.df),
+            interval: t.map(|t| t.interval.into()),
+            se,
+            df: t.map(|t| t.df),
             p,
             p_min,
-            tost_p: if diff.len() < 2 {
-                None
-            } else {
-                tost_counts(a, b, n_val, rope, alpha).ok().map(|t| t.p)
+            tost_p: match (t, se) {
+                _ if !enough => None,
+                (Some(t), Some(se)) => tost_from(t.mean_diff, se, t.df, rope),
+                _ => tost_counts(a, b, u64::from(self.n_val), rope, alpha).ok().map(|t| t.p),
             },
         }
     }
@@ -239,26 +242,40 @@ impl Paired<'_> {
         }
     }
 
-    pub(crate) fn sensitivity(&self, confidence: f64) -> Sensitivity {
+    pub(crate) fn sensitivity(&self, over: &OverSeeds) -> Sensitivity {
         let (a, b) = self.counts();
-        let diff = self.differences();
-        let enough = diff.len() >= 2;
+        let enough = over.diff.len() >= 2;
         let effects = effect_sizes_counts(a, b, u64::from(self.n_val)).ok().filter(|_| enough);
         Sensitivity {
-            sign_flip: signflip_exact(&diff).ok().filter(|_| enough).map(|s| s.p_two),
-            wilcoxon: wilcoxon_signed_rank(&diff, Zeros::Wilcox)
-                .ok()
-                .filter(|_| enough)
-                .map(|w| w.p_two),
-            paired_t: paired_t_counts(a, b, u64::from(self.n_val), confidence)
-                .ok()
-                .map(|t| t.p_two),
+            sign_flip: over.flip.as_ref().map(|s| s.p_two),
+            wilcoxon: over.wilcoxon().map(|w| w.p_two),
+            paired_t: over.t.as_ref().map(|t| t.p_two),
             hodges_lehmann: effects.as_ref().map(|e| e.hodges_lehmann),
             a12: effects.as_ref().map(|e| e.a12),
             g_z: effects.as_ref().and_then(|e| e.hedges_gz.ok()),
             outperforms: effects.as_ref().map(|e| e.prob_b_gt_a_paired),
             fdr: None,
         }
+    }
+}
+
+/// Differences over the common seeds and the tests several parts of a comparison share.
+pub(crate) struct OverSeeds {
+    /// Images right in b minus images right in a, per seed.
+    pub(crate) diff: Vec<i64>,
+    /// Mean difference as a share.
+    pub(crate) mean: Option<f64>,
+    /// Standard deviation of the differences as a share.
+    pub(crate) sd: Option<f64>,
+    t: Option<PairedT>,
+    flip: Option<SignFlip>,
+}
+
+impl OverSeeds {
+    fn wilcoxon(&self) -> Option<SignedRank> {
+        (self.diff.len() >= 2)
+            .then(|| wilcoxon_signed_rank(&self.diff, Zeros::Wilcox).ok())
+            .flatten()
     }
 }
 

@@ -168,3 +168,25 @@ pub(crate) fn progress_line(report: &Report) -> String {
     }
     parts.join(", ")
 }
+/// How an adaptive rule ended on a data set; `None` without one.
+pub(crate) fn trace_line(report: &Report, dataset: &DataSetReport) -> Option<String> {
+    let trace = report.adaptive.iter().find(|t| t.dataset == dataset.name)?;
+    let dropped = trace.rows.iter().filter(|r| r.dropped.is_some()).count();
+    Some(format!(
+        "seeds by the declared rule ({}): {dropped} of {} dropped, {} saved; it stopped because {}",
+        trace.rule,
+        trace.rows.len(),
+        format::count(u64::from(trace.runs_saved), "run", "runs"),
+        trace.stopped_because
+    ))
+}
+
+/// Mean ranks over data sets in one line; `None` where there are none, or too many to read.
+pub(crate) fn ranks_line(report: &Report) -> Option<String> {
+    const READABLE: usize = 12;
+    let ranks = report.ranks.as_ref().filter(|r| r.rows.len() <= READABLE)?;
+    let rows: Vec<String> = (ranks.rows.iter())
+        .map(|r| format!("{} {}", r.label, format::short(r.mean_rank, 2)))
+        .collect();
+    Some(format!("{}: {}", ranks.wording, rows.join(", ")))
+}

@@ -84,6 +84,9 @@ pub fn comparison(report: &Report, style: Style) -> String {
         if let Some(line) = phrases::best_set_line(dataset) {
             push_wrapped(&mut out, &line, " ", "   ", style.width());
         }
+        if let Some(line) = phrases::trace_line(report, dataset) {
+            push_wrapped(&mut out, &line, " ", "   ", style.width());
+        }
         for note in &dataset.notes {
             push_wrapped_with(
                 &mut out,
@@ -114,6 +117,9 @@ pub fn comparison(report: &Report, style: Style) -> String {
                 format::points(row.estimate)
             ));
         }
+    }
+    if let Some(line) = phrases::ranks_line(report) {
+        push_wrapped(&mut out, &line, " ", "   ", style.width());
     }
     out
 }

@@ -35,6 +35,7 @@ pub mod power;
 pub mod proportion;
 pub mod quadrature;
 pub mod quantile;
+pub mod race;
 pub mod resplit;
 pub mod rng;
 pub mod signflip;

@@ -15,13 +15,13 @@ use sweep_stats::best_set::{BestSetTest, best_set};
 use sweep_stats::bit_rows::BitRows;
 use sweep_stats::bootstrap::{Statistic, bootstrap};
 use sweep_stats::crossed::crossed_difference;
-use sweep_stats::describe::{describe, describe_counts};
+use sweep_stats::describe::describe_counts;
 use sweep_stats::distribution::t_isf;
 use sweep_stats::e_value::{Alternative, default_lambdas, e_value_signflip, e_value_t};
 use sweep_stats::group_seq::{Sides, Spending, equal_looks, spending_bounds};
 use sweep_stats::mcnemar::mcnemar;
 use sweep_stats::paired::{differences, paired_t_counts};
-use sweep_stats::signflip::signflip_exact;
+use sweep_stats::race::{Elimination, Race};
 
 /// 6.1: coverage of a nominal 95 % interval for a mean over seeds, t / percentile / `BCa`.
 #[test]
@@ -275,48 +275,16 @@ fn looking_without_a_plan_is_the_only_rule_that_errs() {
     cells.finish();
 }
 
-#[derive(Clone, Copy, PartialEq)]
-enum Elimination {
-    PairedT,
-    SignFlip,
-}
-
-/// The adaptive rule on one sweep: survivors, and runs done.
-fn race(
-    counts: &[Vec<i64>],
-    spending: Spending,
-    test: Elimination,
-    rope: f64,
-) -> (Vec<usize>, usize) {
-    let k = counts.len();
-    let alpha = 0.05;
-    let times = equal_looks(6);
-    let bounds = spending_bounds(&times, alpha / (k - 1) as f64, spending, Sides::One).unwrap();
-    // the reference stops for equivalence by Pocock-type bounds whatever eliminates
-    let two_sided = spending_bounds(&times, alpha, Spending::Pocock, Sides::Two).unwrap();
-    let mut alive: Vec<usize> = (0..k).collect();
+/// The adaptive rule on one sweep: survivors, and runs done. `rope` in examples.
+fn run_race(counts: &[Vec<i64>], race: &Race, rope: f64) -> (Vec<usize>, usize) {
+    let mut alive: Vec<usize> = (0..counts.len()).collect();
     let mut runs = 0;
-    for (look, &p_look) in bounds.nominal_p.iter().enumerate() {
-        let n = 5 * (look + 1);
+    for (look, n) in [5, 10, 15, 20, 25, 30].into_iter().enumerate() {
         runs += 5 * alive.len();
         let diff = |i: usize, j: usize| differences(&counts[i][..n], &counts[j][..n]).unwrap();
-        let bound = t_isf(p_look, n as f64 - 1.0).unwrap();
-        let beaten = |i: usize, j: usize| match test {
-            Elimination::PairedT => t_of(&diff(i, j), n).is_some_and(|t| t >= bound),
-            Elimination::SignFlip => signflip_exact(&diff(i, j)).unwrap().p_greater <= p_look,
-        };
-        alive = alive
-            .iter()
-            .copied()
-            .filter(|&i| !alive.iter().any(|&j| j != i && beaten(i, j)))
-            .collect();
-        let inside = |i: usize, j: usize| {
-            let d: Vec<f64> = diff(i, j).iter().map(|&d| d as f64).collect();
-            let interval = describe(&d, 1.0 - two_sided.nominal_p[look]).unwrap().t_interval;
-            interval.is_ok_and(|interval| interval.inside(rope))
-        };
-        let equivalent = alive.iter().all(|&i| alive.iter().all(|&j| j <= i || inside(i, j)));
-        if alive.len() == 1 || equivalent {
+        let decision = race.decide(look, &alive, rope, diff);
+        alive = decision.left;
+        if alive.len() == 1 || decision.equivalent {
             break;
         }
     }
@@ -358,6 +326,7 @@ fn adaptive_seeding_saves_runs_and_keeps_the_best() {
         let k = means.len();
         for ((spending, test), want) in rules.into_iter().zip(want) {
             let replicates = if k == 36 && test == SignFlip { 100 } else { 400 };
+            let race = Race::with_looks(&[5, 10, 15, 20, 25, 30], k, 0.05, spending, test).unwrap();
             let (mut kept, mut size) = (0u64, 0usize);
             let mut saved = Vec::new();
             for _ in 0..replicates {
@@ -368,7 +337,7 @@ fn adaptive_seeding_saves_runs_and_keeps_the_best() {
                         seeds.iter().map(|s| draws.rounded(mean + s, 1.5 / 2f64.sqrt())).collect()
                     })
                     .collect();
-                let (alive, runs) = race(&counts, spending, test, 2.0);
+                let (alive, runs) = run_race(&counts, &race, 2.0);
                 kept += u64::from(alive.contains(&(k - 1)));
                 size += alive.len();
                 saved.push(1.0 - runs as f64 / (30 * k) as f64);
@@ -381,6 +350,35 @@ fn adaptive_seeding_saves_runs_and_keeps_the_best() {
         }
     }
     cells.finish();
+}
+
+/// The same by e-processes: the best is lost with probability α at most, and a clear winner is found.
+#[test]
+#[ignore = "simulation; run in release"]
+fn evidence_at_any_time_keeps_the_best() {
+    let (k, replicates) = (12, 400u64);
+    let race = Race::anytime(k, 0.05).unwrap();
+    let mut draws = Draws::new(67);
+    for (name, top) in [("all equal", 0.0), ("one winner", 4.5)] {
+        let (mut kept, mut size) = (0u64, 0usize);
+        for _ in 0..replicates {
+            let seeds: Vec<f64> = (0..30).map(|_| draws.normal()).collect();
+            let counts: Vec<Vec<i64>> = (0..k)
+                .map(|i| if i == k - 1 { top } else { 0.0 })
+                .map(|mean| {
+                    seeds.iter().map(|s| draws.rounded(mean + s, 1.5 / 2f64.sqrt())).collect()
+                })
+                .collect();
+            let (alive, _) = run_race(&counts, &race, 2.0);
+            kept += u64::from(alive.contains(&(k - 1)));
+            size += alive.len();
+        }
+        let lost = 1.0 - kept as f64 / replicates as f64;
+        let noise = 4.0 * (0.05 * 0.95 / replicates as f64).sqrt();
+        assert!(lost <= 0.05 + noise, "{name}: the best was lost at a rate of {lost}");
+        let size = size as f64 / replicates as f64;
+        assert!(top == 0.0 || size < 1.05, "{name}: {size} were left");
+    }
 }
 
 /// 6.6: error of one comparison times m under the adaptive rule, asked .05.

@@ -84,7 +84,8 @@ pub enum StoreError {
         /// Which.
         run: RunId,
     },
-    /// New runs for a round that is complete, or a round out of order. Retrying cannot help.
+    /// New runs for a round that is complete or of another decision, or a round out of order. Retrying cannot help; reading
+    /// the sweep anew may.
     #[error("round {round} of sweep {sweep} is refused: round {current} is {}", if *.sealed { "complete" } else { "not complete yet" })]
     Round {
         /// Which sweep.

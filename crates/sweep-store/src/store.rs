@@ -47,6 +47,7 @@ macro_rules! store_trait {
 
 store_trait! {
     /// Adds runs (at most 500) to a sweep and the sweep to the store; `last` says that all runs of the round have arrived.
+    /// A new round is taken only when the present one is complete, and by a cancelled sweep never: round 0 reopens it.
     fn submit(&self, now: Now, sweep: &NewSweep, runs: &[Run], last: bool) -> Submitted;
     /// Takes the next run by band, fair share and order. Sends again with the same request id until answered.
     fn lease(&self, now: Now, wish: &Wish, policy: &Policy) -> Leased;

@@ -45,7 +45,8 @@ pub struct NewSweep {
     pub round: u32,
     /// Seeds per configuration that this submission asks for.
     pub seeds: u32,
-    /// What rebuilds the sweep without its files.
+    /// What rebuilds the sweep without its files. Kept as first submitted, and replaced by that of each new round, which holds
+    /// the decision its runs follow from.
     pub document: Document,
 }
 

@@ -1,5 +1,6 @@
 //! The binary as a user runs it, in a directory of its own.
 #![allow(dead_code, reason = "each test file uses its part")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -17,6 +17,11 @@ pub fn analysis() -> &'static [Parameter] {
     ANALYSIS
 }
 
+/// Settings of `adaptive:`.
+pub fn adaptive() -> &'static [Parameter] {
+    ADAPTIVE
+}
+
 const fn real(name: &'static str, range: Reals, default: f64, meaning: &'static str) -> Parameter {
     Parameter {
         name,
@@ -197,4 +202,41 @@ const ANALYSIS: &[Parameter] = &[
     real("confidence", Reals::CONFIDENCE, 0.95, "level of intervals"),
     or_null("detect", "difference of interest as a share; null: the rope"),
     word("epoch", &["last"], Fill::Word("last"), "the epoch the metric is taken at"),
+];
+
+const ADAPTIVE: &[Parameter] = &[
+    whole("max_seeds", 3, 10_000, Fill::Integer(30), "seeds at the last look"),
+    whole(
+        "look_every",
+        3,
+        10_000,
+        Fill::Integer(5),
+        "seeds between two looks; a pair with fewer than 3 common seeds decides nothing",
+    ),
+    word(
+        "spending",
+        &["pocock", "obrien_fleming"],
+        Fill::Word("pocock"),
+        "how the error is spent over the looks",
+    ),
+    word(
+        "elimination",
+        &["paired_t", "sign_flip"],
+        Fill::Word("paired_t"),
+        "the one-sided test that drops a configuration",
+    ),
+    whole(
+        "confirm",
+        0,
+        10_000,
+        Fill::Integer(10),
+        "seeds after the last look for what is left, never used for choosing",
+    ),
+    Parameter {
+        name: "anytime",
+        kind: Kind::Flag,
+        nullable: false,
+        default: Fill::Flag(false),
+        meaning: "decide by e-values, which hold whenever one looks; spending and elimination play no part then",
+    },
 ];

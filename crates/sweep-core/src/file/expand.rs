@@ -86,16 +86,17 @@ fn within_max_runs(file: &SweepFile, bare: &[Dimension], problems: &mut Problems
             .try_fold(1_u64, |n, d| n.checked_mul(d.choices.len() as u64))
     });
     let per_seed = sizes.into_iter().try_fold(0_u64, |sum, size| sum.checked_add(size?));
-    let runs = per_seed.and_then(|n| {
-        n.checked_mul(file.datasets.len() as u64)?.checked_mul(file.seeds.len() as u64)
-    });
+    let seeds = match &file.adaptive {
+        Some((adaptive, _)) => adaptive.most_seeds(),
+        None => file.seeds.len() as u64,
+    };
+    let runs = per_seed.and_then(|n| n.checked_mul(file.datasets.len() as u64)?.checked_mul(seeds));
     let fits = runs.is_some_and(|runs| runs <= file.max_runs);
     if !fits {
         let runs = runs.map_or("more than 10^19".to_owned(), |runs| runs.to_string());
         let text = format!(
-            "the search space has {runs} runs (configurations × {} data sets × {} seeds), but `max_runs` is {}",
+            "the search space has {runs} runs (configurations × {} data sets × {seeds} seeds), but `max_runs` is {}",
             file.datasets.len(),
-            file.seeds.len(),
             file.max_runs
         );
         problems.add(file.losses_at, text);

@@ -55,6 +55,11 @@ pub(crate) enum Value {
 }
 
 impl Node {
+    /// Whether it says nothing.
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.value, Value::Null)
+    }
+
     /// What this is, for messages: "the text `abc`".
     pub(crate) fn what(&self) -> String {
         match &self.value {

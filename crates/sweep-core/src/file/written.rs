@@ -85,7 +85,8 @@ pub(crate) fn write(file: &SweepFile) -> String {
     }
     let analysis = serde_json::to_value(&file.analysis).unwrap_or_default();
     line(format!("analysis: {}", flow(&analysis)));
-    line("adaptive: null".to_owned());
+    let adaptive = file.adaptive.as_ref().map(|(adaptive, _)| adaptive);
+    line(format!("adaptive: {}", flow(&serde_json::to_value(adaptive).unwrap_or_default())));
     line(format!("max_runs: {}", file.max_runs));
     out
 }

@@ -64,7 +64,8 @@ fn seeds_needed(level: f64) -> usize {
 }
 
 fn seeds(sweep: &Sweep, out: &mut Vec<String>) {
-    let (n, m, alpha) = (sweep.seeds().len(), family(sweep), sweep.analysis().alpha);
+    let n = sweep.adaptive().map_or(sweep.seeds().len(), |a| a.max_seeds as usize);
+    let (m, alpha) = (family(sweep), sweep.analysis().alpha);
     if n == 1 {
         out.push("one seed: intervals over seeds and all comparisons will be \"—\"".to_owned());
         return;
@@ -84,7 +85,8 @@ fn seeds(sweep: &Sweep, out: &mut Vec<String>) {
         out.push(format!("{n} seeds: exact paired tests cannot reach {alpha} (smallest p {smallest}, {m} comparisons); {needed}"));
     }
     let others = sweep.candidates().len().saturating_sub(1) as f64;
-    if others >= 1.0 && (n as f64) < (others / alpha).log2() {
+    // The looks of an adaptive sweep decide who is left; there is no best set to test.
+    if sweep.adaptive().is_none() && others >= 1.0 && (n as f64) < (others / alpha).log2() {
         let text = format!(
             "{n} seeds: fewer than log2({others}/{alpha}) = {:.1}, so the best set falls back to a t test",
             (others / alpha).log2()

@@ -8,7 +8,7 @@ use crate::report::{AdaptiveTrace, Report};
 
 const ROW: f64 = 22.0;
 const PLOT: f64 = 420.0;
-const NOTES: f64 = 330.0;
+const NOTES: f64 = 390.0;
 const TOP: f64 = 24.0;
 const BOTTOM: f64 = 40.0;
 
@@ -29,8 +29,7 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
     for (i, row) in trace.rows.iter().enumerate() {
         let y = TOP + (i as f64 + 0.5) * ROW;
         let class = if row.dropped.is_some() { "gone-bar" } else { "bar" };
-        let label_class = if row.dropped.is_some() { "label" } else { "strong" };
-        c.text(label_class, (4.0, y + 4.0), Anchor::Start, &shorten(&row.label, MAX_LABEL));
+        c.text("label", (4.0, y + 4.0), Anchor::Start, &shorten(&row.label, MAX_LABEL));
         c.rect(class, (labels, y - 7.0), (scale.at(f64::from(row.seeds)) - labels, 14.0));
         c.text("small", (labels + PLOT + 12.0, y + 4.0), Anchor::Start, &fate(report, row));
     }

@@ -7,7 +7,7 @@ use crate::testing::{Study, study, study_on};
 const THREE: &str = "  - softmax\n  - cosine\n  - am_softmax: { margin: 0.2, scale: 10 }\n";
 
 /// `n` data sets; on each the third configuration leads the second, which leads the first, by `step` images.
-fn on(n: usize, step: u32) -> Study {
+pub(super) fn on(n: usize, step: u32) -> Study {
     let names: Vec<String> = (0..n).map(|i| format!("d{i}")).collect();
     let sets: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 100)).collect();
     study_on(&sets, THREE, "8", "baseline: softmax\n").all(move |c, s| {
@@ -139,9 +139,8 @@ fn unresolved_cells_are_hatched_and_others_are_not() {
     assert!(!svg(&report(10)).contains("class=\"hatch-"));
 }
 
-#[test]
-fn an_adaptive_trace_is_drawn_and_written() {
-    let study = on(1, 6);
+/// A trace of `on(1, _)`: one configuration dropped at the first look.
+pub(super) fn trace() -> AdaptiveTrace {
     let row = |candidate: usize, label: &str, seeds, dropped| TraceRow {
         candidate,
         label: label.to_owned(),
@@ -156,7 +155,7 @@ fn an_adaptive_trace_is_drawn_and_written() {
         level: 0.0031,
         test: TestName::PairedT,
     };
-    let trace = AdaptiveTrace {
+    AdaptiveTrace {
         dataset: "d0".to_owned(),
         rule: "Pocock spending, one-sided 0.05/2, looks every 5 seeds to 10".to_owned(),
         looks: vec![5, 10],
@@ -168,7 +167,12 @@ fn an_adaptive_trace_is_drawn_and_written() {
         ],
         runs_saved: 5,
         confirmation_seeds: 0,
-    };
+    }
+}
+
+#[test]
+fn an_adaptive_trace_is_drawn_and_written() {
+    let (study, trace) = (on(1, 6), trace());
     let report = crate::analyse_with(&study.input(), std::slice::from_ref(&trace));
     assert_eq!(report.adaptive, [trace]);
     let figure = figures(&report).into_iter().find(|f| f.kind == FigureKind::Trace).unwrap();
@@ -178,5 +182,12 @@ fn an_adaptive_trace_is_drawn_and_written() {
         figure.caption
     );
     assert!(figure.svg().contains("dropped at look 1"));
+    // The survivors are the set, whatever a test over their common seeds would say.
+    let set = report.datasets[0].best_set.as_ref().unwrap();
+    assert_eq!((set.members.as_slice(), set.excluded, set.simplest), (&[1, 2][..], 1, 1));
+    assert_ne!(study.report().datasets[0].best_set.as_ref().unwrap().members, [1, 2]);
+    let text =
+        crate::terminal::comparison(&report, crate::terminal::Style { width: 300, colour: false });
+    assert!(text.contains("1 of 3 dropped, 5 runs saved"), "{text}");
     assert!(figures(&study.report()).iter().all(|f| f.kind != FigureKind::Trace));
 }

@@ -3,6 +3,7 @@
 mod across;
 mod degenerate;
 mod pitfalls;
+mod schema;
 mod speed;
 mod tables;
 mod verdicts;

@@ -65,6 +65,7 @@ pub(crate) fn sweep(runs: u32) -> NewSweep {
         text: String::new(),
         datasets: Vec::new(),
         analysis: Analysis::default().digest(),
+        rounds: Vec::new(),
     };
     NewSweep {
         id: SweepId::of(&Digest([3; 32])),

@@ -188,6 +188,9 @@ impl Store for Redis {
                         sealed: found.text(2)? == "1",
                     });
                 }
+                "cancelled" => {
+                    return Err(StoreError::CancelledSweep { sweep: sweep.id.clone() });
+                }
                 _ => take_stored_specs(&mut args, &found)?,
             }
         }

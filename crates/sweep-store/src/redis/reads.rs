@@ -12,7 +12,7 @@ use sweep_core::sweep::Document;
 use super::connection::Repeat;
 use super::reply::Reply;
 use super::rows::{self, Row, RunRow};
-use super::scripts::{self, NoArgs, RunArgs, RunsArgs};
+use super::scripts::{self, NoArgs, RunArgs, RunsArgs, SweepArgs};
 use super::{Redis, json};
 use crate::error::StoreError;
 use crate::read::{Demand, PageCursor, RunDetail, RunPage, RunProgress, SweepStatus, WorkerStatus};
@@ -71,12 +71,13 @@ impl Redis {
         &self,
         sweep: &SweepId,
     ) -> Result<Option<(SweepStatus, Document)>, StoreError> {
-        // One after the other, for a transaction would be refused by a full server; a document never changes.
-        let found = self.values("sweep", &[sweep.as_str()]).await?.pop().flatten();
-        let Some(head) = found else { return Ok(None) };
-        let (status, _) = rows::status(sweep, &head)?;
-        let document = self.values("document", &[sweep.as_str()]).await?.pop().flatten();
-        Ok(Some((status, json(&document.unwrap_or_default(), "document")?)))
+        let args = SweepArgs { sweep: sweep.as_str() };
+        let found = Reply::of(self.call(&scripts::SWEEP, Now::Server, &args).await?)?;
+        if found.len() == 0 {
+            return Ok(None);
+        }
+        let (status, _) = rows::status(sweep, found.bytes(0)?)?;
+        Ok(Some((status, json(found.bytes(1)?, "document")?)))
     }
 
     /// A page of a sweep's runs, or all of them without a limit.

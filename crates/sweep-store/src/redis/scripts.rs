@@ -32,6 +32,7 @@ scripts! {
     FINISH: "lua/finish.lua";
     CONTROL: "lua/control.lua";
     TICK: "lua/tick.lua";
+    SWEEP: "lua/sweep.lua";
     RUNS: "lua/runs.lua";
     RUN: "lua/run.lua";
     DEMAND: "lua/demand.lua";
@@ -159,6 +160,12 @@ pub(super) struct ControlArgs<'a> {
 #[derive(Serialize)]
 pub(super) struct TickArgs {
     pub(super) policy: PolicyArgs,
+}
+
+/// Arguments of `sweep.lua`.
+#[derive(Serialize)]
+pub(super) struct SweepArgs<'a> {
+    pub(super) sweep: &'a str,
 }
 
 /// Arguments of `runs.lua`.

@@ -53,6 +53,12 @@ pub(super) fn submit(step: &Step<'_>, new: &Prepared) -> Result<Submitted, Store
             "UPDATE sweep SET round = ?2, sealed = 0 WHERE id = ?1",
             params![id.as_str(), new.sweep.round],
         )?;
+        if head.as_ref().is_some_and(|head| head.round < new.sweep.round) {
+            step.execute(
+                "UPDATE document SET body = ?2 WHERE sweep = ?1",
+                params![id.as_str(), new.document],
+            )?;
+        }
     }
     let mut submitted = Submitted::default();
     let mut added = 0;
@@ -62,7 +68,8 @@ pub(super) fn submit(step: &Step<'_>, new: &Prepared) -> Result<Submitted, Store
     step.execute("UPDATE sweep SET q = q + ?2 WHERE id = ?1", params![id.as_str(), added])?;
     step.refresh(id)?;
     if (new.last && before != Before::Repeat) || reopened {
-        seal(step, new, head.map(|head| head.submissions).unwrap_or_default(), new.last)?;
+        let sealed = new.last && before != Before::Repeat;
+        seal(step, new, head.map(|head| head.submissions).unwrap_or_default(), sealed)?;
         changed = true;
     }
     if changed {
@@ -79,26 +86,44 @@ enum Before {
     Repeat,
 }
 
-/// A complete round takes no new runs, so that of two coordinators that decide on the next one only one wins.
+/// A complete round takes no new runs, an open adaptive one only those of the decision that opened it, so that of two
+/// coordinators that decide on the next one only one wins. A cancelled sweep is reopened by its first round only: a
+/// coordinator that has not heard of the end must not undo it.
 fn check_round(step: &Step<'_>, new: &Prepared, head: Option<&Head>) -> Result<Before, StoreError> {
     let Some(head) = head else { return Ok(Before::Open) };
     let round = new.sweep.round;
-    if (round == head.round && !head.sealed)
-        || (head.sealed && head.round.checked_add(1) == Some(round))
-    {
+    let goes_on = round == head.round && !head.sealed;
+    let opens = head.sealed && head.round.checked_add(1) == Some(round);
+    if round > 0 && head.state == SweepState::Cancelled {
+        return Err(StoreError::CancelledSweep { sweep: new.sweep.id.clone() });
+    }
+    if goes_on && round > 0 && !has_document(step, new)? {
+        return Err(refused(new, head));
+    }
+    if goes_on || opens {
         return Ok(Before::Open);
     }
     let mut repeat = round <= head.round;
     for (run, ..) in &new.runs {
         repeat = repeat && is_member(step, &new.sweep.id, run)?;
     }
-    let refused = || StoreError::Round {
+    if repeat { Ok(Before::Repeat) } else { Err(refused(new, head)) }
+}
+
+fn refused(new: &Prepared, head: &Head) -> StoreError {
+    StoreError::Round {
         sweep: new.sweep.id.clone(),
-        round,
+        round: new.sweep.round,
         current: head.round,
         sealed: head.sealed,
-    };
-    if repeat { Ok(Before::Repeat) } else { Err(refused()) }
+    }
+}
+
+/// Whether the document is the stored one.
+fn has_document(step: &Step<'_>, new: &Prepared) -> Result<bool, StoreError> {
+    let mut statement =
+        step.conn.prepare_cached("SELECT 1 FROM document WHERE sweep = ?1 AND body = ?2")?;
+    Ok(statement.exists([new.sweep.id.as_str(), &new.document])?)
 }
 
 /// Says whether anything changed.

@@ -1,5 +1,6 @@
 //! What people order, and rounds.
 
+use sweep_core::adaptive::{Dropped, Round};
 use sweep_core::lifecycle::StateName;
 use sweep_store::{Command, NewSweep, Order, Outcome, Policy, Store, StoreError, SweepState};
 
@@ -121,6 +122,61 @@ pub(crate) async fn a_complete_round_takes_no_new_runs<S: Store>(h: Harness<S>) 
     assert!(matches!(h.try_submit(&round(3), &runs(4..6)).await, Err(StoreError::Round { .. })));
     let status = h.status(&sweep("a").id).await;
     assert_eq!((status.round, status.counts.total(), status.submissions.len()), (1, 4, 2));
+}
+
+/// As [`sweep`], in round `round`, decided so that this configuration was dropped at the last look.
+fn decided(round: u32, dropped: usize) -> NewSweep {
+    let mut new = NewSweep { round, ..sweep("a") };
+    for look in 1..=round {
+        new.document.rounds.push(Round {
+            look,
+            seeds: 5 * look,
+            level: Some(0.01),
+            confidence: Some(0.975),
+            dropped: vec![Dropped { configuration: dropped, by: 0, n: 5, p: 0.1 + 0.2 }],
+            stopped: Vec::new(),
+        });
+    }
+    new
+}
+
+pub(crate) async fn an_open_round_takes_only_runs_of_the_decision_that_opened_it<S: Store>(
+    h: Harness<S>,
+) {
+    h.submit(&sweep("a"), &runs(0..2)).await;
+    h.store.submit(h.now(), &decided(1, 1), &runs(2..3), false).await.unwrap();
+    let (_, document) = h.store.sweep(&sweep("a").id).await.unwrap().unwrap();
+    assert_eq!(
+        document,
+        decided(1, 1).document,
+        "the decision stands from the first run of its round"
+    );
+    let other = h.try_submit(&decided(1, 2), &runs(3..5)).await;
+    assert!(matches!(other, Err(StoreError::Round { round: 1, current: 1, sealed: false, .. })));
+    h.submit(&decided(1, 1), &runs(2..4)).await;
+    assert_eq!(h.submit(&NewSweep { round: 0, ..sweep("a") }, &runs(0..2)).await.joined, 2);
+    let (status, after) = h.store.sweep(&sweep("a").id).await.unwrap().unwrap();
+    assert_eq!((status.round, status.sealed, status.counts.total()), (1, true, 4));
+    assert_eq!(after, document, "joining again does not take a decision back");
+}
+
+pub(crate) async fn a_cancelled_sweep_takes_no_new_round<S: Store>(h: Harness<S>) {
+    h.submit(&sweep("a"), &runs(0..2)).await;
+    h.order(&Command::Cancel(sweep("a").id)).await;
+    let late = h.try_submit(&decided(1, 1), &runs(2..4)).await;
+    assert!(matches!(late, Err(StoreError::CancelledSweep { .. })));
+    let status = h.status(&sweep("a").id).await;
+    assert_eq!((status.state, status.round, status.counts.total()), (SweepState::Cancelled, 0, 2));
+}
+
+pub(crate) async fn reopening_leaves_a_half_submitted_round_open<S: Store>(h: Harness<S>) {
+    h.submit(&sweep("a"), &runs(0..2)).await;
+    h.store.submit(h.now(), &decided(1, 1), &runs(2..3), false).await.unwrap();
+    h.order(&Command::Cancel(sweep("a").id)).await;
+    assert_eq!(h.submit(&sweep("a"), &runs(0..2)).await.requeued, 2);
+    assert!(!h.status(&sweep("a").id).await.sealed);
+    h.submit(&decided(1, 1), &runs(2..4)).await;
+    assert!(h.status(&sweep("a").id).await.sealed);
 }
 
 pub(crate) async fn submitting_again_changes_nothing<S: Store>(h: Harness<S>) {

@@ -222,6 +222,7 @@ pub(crate) fn sweep(name: &str) -> NewSweep {
         text: "name: …".to_owned(),
         datasets: Vec::new(),
         analysis: Analysis::default().digest(),
+        rounds: Vec::new(),
     };
     NewSweep {
         id: SweepId::of(&Digest::of(name.as_bytes())),

@@ -105,6 +105,9 @@ macro_rules! backends {
                 a_walk_goes_on_where_it_stopped,
                 commands_to_unknown_or_cancelled_sweeps_are_refused,
                 a_complete_round_takes_no_new_runs,
+                an_open_round_takes_only_runs_of_the_decision_that_opened_it,
+                a_cancelled_sweep_takes_no_new_round,
+                reopening_leaves_a_half_submitted_round_open,
                 submitting_again_changes_nothing,
                 submissions_and_reports_are_remembered,
             }

@@ -3,6 +3,7 @@
 -- Reply: { 'done', new, known, joined, requeued }
 --        { 'differs', run id, stored spec, … }  known runs whose spec is written otherwise; nothing has changed
 --        { 'round', current round, '1' when that is complete }  refused; nothing has changed
+--        { 'cancelled' }  the sweep takes no new round; nothing has changed
 
 local a = args({
   sweep = 'string', -- id
@@ -36,14 +37,24 @@ local function has(run)
   return false
 end
 
--- A complete round takes no new runs, so that of two coordinators that decide on the next one only one wins.
-local h, again = head(a.sweep), false
-if h and not ((a.round == h.round and not h.sealed) or (h.sealed and a.round == h.round + 1)) then
-  again = a.round <= h.round
-  for _, new in ipairs(a.runs) do
-    again = again and known[new[1]] and has(known[new[1]])
+-- A complete round takes no new runs, an open adaptive one only those of the decision that opened it, so that of two coordinators
+-- that decide on the next one only one wins. A cancelled sweep is reopened by its first round only: a coordinator that has not
+-- heard of the end must not undo it.
+local h, again, opens = head(a.sweep), false, false
+if h then
+  if a.round > 0 and h.state == 'cancelled' then
+    return { 'cancelled' }
   end
-  if not again then
+  opens = h.sealed and a.round == h.round + 1
+  local goes_on = not h.sealed and a.round == h.round
+  local other = goes_on and a.round > 0 and redis.call('HGET', K.document, a.sweep) ~= a.document
+  if not opens and not goes_on then
+    again = a.round <= h.round
+    for _, new in ipairs(a.runs) do
+      again = again and known[new[1]] and has(known[new[1]])
+    end
+  end
+  if other or not (opens or goes_on or again) then
     return { 'round', digits(h.round), h.sealed and '1' or '0' }
   end
 end
@@ -63,6 +74,9 @@ elseif reopened then
   redis.call('ZADD', K.walk, 0, a.sweep)
   h.state, h.walk, h.retry = 'active', '', false
   changed[a.sweep] = true
+end
+if opens then
+  redis.call('HSET', K.document, a.sweep, a.document)
 end
 if not again then
   h.round, h.sealed = a.round, false
@@ -130,7 +144,7 @@ for _, new in ipairs(a.runs) do
 end
 refresh(a.sweep)
 if (a.last and not again) or reopened then
-  h.sealed = h.sealed or a.last
+  h.sealed = h.sealed or (a.last and not again)
   local runs = h.q + h.l + h.d + h.s + h.f + h.c
   local submission = string.format('{"at":%.0f,"round":%.0f,"seeds":%.0f,"runs":%.0f,"reports":%.0f}', now, a.round, a.seeds, runs, h.reports)
   h.submissions = h.submissions == '' and submission or h.submissions .. ',' .. submission
