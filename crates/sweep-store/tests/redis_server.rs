@@ -322,3 +322,56 @@ async fn no_script_takes_long_at_its_bound() {
     assert_eq!(slow, redis::Value::Int(0), "{:?}", command(&server, &["SLOWLOG", "GET"]).await);
     assert_eq!(store.violations().await.unwrap(), Vec::<String>::new());
 }
+
+#[test]
+fn a_handle_goes_on_in_another_runtime() {
+    let Some(server) = Server::start(&[]) else { return };
+    let store = AnyStore::open(&server.url("runtimes")).unwrap();
+    for _ in 0..3 {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            store.submit(Now::Server, &sweep("a"), &runs(0..3), true).await.unwrap();
+            let start = store.event_cursor().await.unwrap();
+            let events = store.events(&start, Duration::from_millis(20)).await.unwrap();
+            assert!(matches!(events, Events::Some { events, .. } if events.is_empty()));
+        });
+    }
+}
+
+#[tokio::test]
+async fn a_store_behind_sentinels_is_found_again_after_a_fail_over() {
+    let Some(first) = Server::start(&[]) else { return };
+    let master = ["127.0.0.1".to_owned(), first.port.to_string()].join(" ");
+    let Some(second) = Server::start(&["--replicaof", &master]) else { return };
+    let Some(sentinel) = Server::sentinel(first.port) else { return };
+    let url = format!("redis+sentinel://127.0.0.1:{}/main?namespace=ha", sentinel.port);
+    let store = AnyStore::open(&url).unwrap();
+    store.submit(Now::Server, &sweep("a"), &runs(0..3), true).await.unwrap();
+    let held = lease(&store, 0, 1).await.unwrap();
+    wait_for(&first, |info| info.contains("connected_slaves:1") && info.contains("state=online"))
+        .await;
+    let copied = redis::Value::Int(1);
+    assert_eq!(command(&first, &["WAIT", "1", "5000"]).await, copied);
+    wait_for(&sentinel, |info| info.contains("slaves=1")).await;
+    command(&sentinel, &["SENTINEL", "FAILOVER", "main"]).await;
+    wait_for(&second, |info| info.contains("role:master")).await;
+    wait_for(&first, |info| info.contains("role:slave")).await;
+    // The connection still leads to the first server, which takes no writes any more.
+    assert_eq!(finish(&store, &held, &succeeded()).await, Applied::Applied);
+    let counts = store.sweep(&sweep("a").id).await.unwrap().unwrap().0.counts;
+    assert_eq!((counts.succeeded, counts.queued), (1, 2));
+}
+
+/// Asks a server until its `INFO` says so.
+async fn wait_for(server: &Server, holds: impl Fn(&str) -> bool) {
+    for _ in 0..300 {
+        let redis::Value::BulkString(info) = command(server, &["INFO", "everything"]).await else {
+            panic!("INFO is a text")
+        };
+        if holds(&String::from_utf8_lossy(&info)) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    panic!("the servers did not come to it in 30 s");
+}
