@@ -10,6 +10,9 @@ PURE=(-p sweep-core -p sweep-stats -p sweep-report -p sweep-store -p sweep-data 
 # Named together always: Cargo unites features over the packages it is given, and another set would compile burn anew.
 BURN=(-p sweep-train -p sweep-cli)
 
+# Property tests try the same cases each time here, so that a failure is a change's own; plain `cargo test` explores new ones.
+export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
+
 step() { printf '\n== %s\n' "$*" >&2; }
 
 fmt() { step "formatting"; cargo fmt --all --check; }

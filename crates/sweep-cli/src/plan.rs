@@ -3,7 +3,9 @@
 use anyhow::Result;
 use serde_json::json;
 use sweep_core::lifecycle::StateName;
+use sweep_core::record::RunRecord;
 use sweep_core::sweep::{Plan, Sweep};
+use sweep_report::planning;
 use sweep_store::Store;
 
 use crate::args::{Global, PlanArgs};
@@ -18,7 +20,8 @@ pub(crate) fn plan(args: &PlanArgs, global: &Global) -> Result<Ended> {
         out::text(&sweep.canonical_yaml())?;
         return Ok(Ended::Done);
     }
-    let known = known(plan, global)?;
+    let (known, records) = known(plan, global)?;
+    let resolutions = planning::resolutions(sweep, plan, &records);
     if args.json {
         out::json(&json!({
             "name": sweep.name(),
@@ -31,20 +34,32 @@ pub(crate) fn plan(args: &PlanArgs, global: &Global) -> Result<Ended> {
             })).collect::<Vec<_>>(),
             "seeds": sweep.seeds(),
             "runs": { "total": plan.runs.len(), "known": known, "new": plan.runs.len() - known },
+            "resolution": resolutions,
             "warnings": plan.warnings,
         }))?;
     } else {
         out::text(&text(sweep, plan, known))?;
+        out::text(&planning::text(&resolutions, sweep.analysis().alpha))?;
+        for warning in &plan.warnings {
+            out::text(&format!("warning: {warning}\n"))?;
+        }
     }
     Ok(Ended::Done)
 }
 
-/// How many runs of the plan already have a result in the store; none when there is no store yet.
-fn known(plan: &Plan, global: &Global) -> Result<usize> {
-    let Ok(store) = stored::open_to_read(global) else { return Ok(0) };
+/// What the store already knows: how many runs of the plan have a result, and every record on its splits; nothing when there is
+/// no store yet.
+fn known(plan: &Plan, global: &Global) -> Result<(usize, Vec<RunRecord>)> {
+    let Ok(store) = stored::open_to_read(global) else { return Ok((0, Vec::new())) };
     let ids: Vec<_> = plan.runs.iter().map(|run| run.id.clone()).collect();
-    let states = stored::block_on(async { Ok(store.states(&ids).await?) })?;
-    Ok(states.iter().filter(|state| **state == Some(StateName::Succeeded)).count())
+    stored::block_on(async {
+        let states = store.states(&ids).await?;
+        let mut records = Vec::new();
+        for sweep in store.sweeps().await? {
+            records.extend(store.results(&sweep.id).await?);
+        }
+        Ok((states.iter().filter(|s| **s == Some(StateName::Succeeded)).count(), records))
+    })
 }
 
 fn text(sweep: &Sweep, plan: &Plan, known: usize) -> String {
@@ -92,8 +107,5 @@ fn text(sweep: &Sweep, plan: &Plan, known: usize) -> String {
         &["DATA SET", "CONFIGURATION", "EPOCHS", "BATCH", "SIZE", "RATE", "ID"],
         rows.collect(),
     ));
-    for warning in &plan.warnings {
-        text.push_str(&format!("warning: {warning}\n"));
-    }
     text
 }
