@@ -8,6 +8,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 
+use super::Boxed;
 use super::address::Address;
 use crate::error::StoreError;
 
@@ -56,7 +57,11 @@ impl Link {
     }
 
     /// Sends a request and, where it is safe, sends it again when the connection broke or the server cannot answer now.
-    pub(super) async fn ask(&self, request: &Cmd, repeat: Repeat) -> Result<Value, StoreError> {
+    pub(super) fn ask<'a>(&'a self, request: &'a Cmd, repeat: Repeat) -> Boxed<'a, Value> {
+        Box::pin(self.ask_until_answered(request, repeat))
+    }
+
+    async fn ask_until_answered(&self, request: &Cmd, repeat: Repeat) -> Result<Value, StoreError> {
         let mut pauses = PAUSES.iter();
         loop {
             let (failed, was_sent) = match self.shared().await {

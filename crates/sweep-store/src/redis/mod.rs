@@ -18,6 +18,7 @@ mod scripts;
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,6 +58,9 @@ pub(crate) use connection::is_retryable;
 const PIECE: u32 = 200;
 /// Leases that one call of `tick.lua` reaps at most: about twice as dear.
 const PIECE_EXPIRED: u32 = 100;
+
+/// A future on the connection's own ones, which are deep: unboxed they would make those of every caller as deep.
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// One namespace of a Redis server. Cheap to clone; clones share one connection.
 #[derive(Clone)]
@@ -429,11 +433,14 @@ impl Store for Redis {
     }
 
     async fn events(&self, after: &EventCursor, wait: Duration) -> Result<Events, StoreError> {
-        events::after(self.link(), after, wait.min(EVENT_WAIT_MAX)).await
+        let found: Boxed<'_, _> =
+            Box::pin(events::after(self.link(), after, wait.min(EVENT_WAIT_MAX)));
+        found.await
     }
 
     async fn violations(&self) -> Result<Vec<String>, StoreError> {
-        self.check().await
+        let found: Boxed<'_, _> = Box::pin(self.check());
+        found.await
     }
 }
 
