@@ -375,3 +375,18 @@ async fn wait_for(server: &Server, holds: impl Fn(&str) -> bool) {
     }
     panic!("the servers did not come to it in 30 s");
 }
+
+#[tokio::test]
+async fn an_address_with_tls_begins_with_a_handshake() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("rediss://{}", listener.local_addr().unwrap());
+    let heard = tokio::spawn(async move {
+        let mut first = [0];
+        let (mut client, _) = listener.accept().await.unwrap();
+        client.read_exact(&mut first).await.unwrap();
+        first[0]
+    });
+    assert!(AnyStore::open(&url).unwrap().sweeps().await.is_err());
+    // The type of a TLS record that carries a handshake; a plain client would begin with `*`.
+    assert_eq!(heard.await.unwrap(), 0x16);
+}
