@@ -30,12 +30,12 @@ pub(crate) fn open(global: &Global) -> Result<AnyStore> {
 }
 
 fn wrong_store(error: sweep_store::StoreError, global: &Global) -> anyhow::Error {
-    use sweep_store::StoreError::{Missing, NotAvailable, Url};
+    use sweep_store::StoreError::{Missing, RedisUrl, Url};
     match error {
         Missing { .. } => WrongInput::error(format!(
             "{error} (`sweep run FILE` makes one; --store or SWEEP_STORE names another)"
         )),
-        Url { .. } | NotAvailable { .. } => WrongInput::error(error),
+        Url { .. } | RedisUrl { .. } => WrongInput::error(error),
         other => {
             anyhow::Error::new(other).context(format!("cannot open the store {}", global.store))
         }

@@ -2,59 +2,15 @@
 //!
 //! `cargo run --release -p sweep-store --example throughput [RUNS] [SLOTS] [FOLDER]`; CPU time is read from Linux' `/proc`.
 
+#[path = "load/mod.rs"]
+mod load;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
-use sweep_core::analysis::Analysis;
-use sweep_core::dataset::DataSetRef;
-use sweep_core::ids::{Digest, SweepId};
-use sweep_core::loss::Loss;
-use sweep_core::model::{Backbone, Model, Weights};
-use sweep_core::result::{DeviceKind, EpochMetrics, RunResult, TrainingEnd};
-use sweep_core::run::{Configuration, Run, RunSpec};
-use sweep_core::sweep::Document;
-use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
 use sweep_store::{
-    AnyStore, Holder, Leased, NewSweep, Now, Outcome, Policy, Progress, RequestId, Store,
-    StoreError, Wish,
+    AnyStore, Holder, Leased, Now, Outcome, Policy, Progress, RequestId, Store, StoreError, Wish,
 };
-
-fn run(seed: u32) -> Run {
-    let dataset =
-        DataSetRef { name: "toy".to_owned(), content: Digest([1; 32]), split: Digest([2; 32]) };
-    let optimizer =
-        Optimizer::Sgd { learning_rate: 0.1, momentum: 0.9, nesterov: false, weight_decay: 0.0 };
-    let training = Training {
-        mode: Mode::Full,
-        epochs: 30,
-        batch_size: 32,
-        image_size: 224,
-        optimizer,
-        schedule: Schedule::Cosine,
-        warmup_epochs: 0,
-        clip_norm: Some(10.0),
-        augment: Augment::Mild,
-    };
-    let model = Model { backbone: Backbone::Resnet50, weights: Weights::Random, neck: None };
-    let spec = RunSpec {
-        configuration: Configuration { dataset, loss: Loss::Bce {}, model, training },
-        seed: u64::from(seed),
-    };
-    Run { id: spec.id(), ord: seed, spec }
-}
-
-fn epoch(epoch: u32) -> EpochMetrics {
-    EpochMetrics {
-        epoch,
-        train_loss: Some(0.123_456_789),
-        train_accuracy: 0.987_654,
-        val_loss: Some(0.234_567),
-        val_accuracy: 0.912_345,
-        learning_rate: 0.001_234,
-        lambda: None,
-        seconds: 12.345,
-    }
-}
 
 /// User and system time of this process in seconds; the kernel counts in hundredths.
 fn cpu() -> f64 {
@@ -90,25 +46,8 @@ async fn main() -> Result<(), StoreError> {
     let path = folder.join(format!("sweep-throughput-{}.db", std::process::id()));
     let policy = Policy::default();
     let store = AnyStore::open(&format!("sqlite:{}", path.display()))?;
-    let document = Document {
-        file: "-".to_owned(),
-        text: String::new(),
-        datasets: Vec::new(),
-        analysis: Analysis::default().digest(),
-        rounds: Vec::new(),
-    };
-    let id = SweepId::of(&Digest([3; 32]));
-    let sweep = NewSweep {
-        id,
-        name: "toy".to_owned(),
-        weight: 1.0,
-        band: 4,
-        cap: None,
-        round: 0,
-        seeds: count,
-        document,
-    };
-    let runs: Vec<Run> = (0..count).map(run).collect();
+    let sweep = load::sweep(count);
+    let runs: Vec<_> = (0..count).map(load::run).collect();
 
     let start = (Instant::now(), cpu());
     for chunk in runs.chunks(500) {
@@ -142,19 +81,16 @@ async fn main() -> Result<(), StoreError> {
 }
 
 async fn work(store: AnyStore, slot: u32, policy: Policy) -> Result<(), StoreError> {
-    let result = RunResult {
-        end: TrainingEnd::Completed,
-        epochs: (1..=10).map(epoch).collect(),
-        validation: None,
-        device: DeviceKind::Fake,
-        seconds: 1.0,
-    };
-    let outcome = Outcome::Succeeded(Box::new(result));
-    let progress = Progress { epochs: vec![epoch(1)], step: 100, checkpoint: None };
+    let outcome = Outcome::Succeeded(Box::new(load::result()));
+    let progress = Progress { epochs: vec![load::epoch(1)], step: 100, checkpoint: None };
     for request in 0.. {
         let holder = Holder { worker: "w".to_owned(), slot };
-        let wish =
-            Wish { holder, request: RequestId(request), device: DeviceKind::Fake, only: None };
+        let wish = Wish {
+            holder,
+            request: RequestId(request),
+            device: sweep_core::result::DeviceKind::Fake,
+            only: None,
+        };
         let Leased::Lease(lease) = store.lease(Now::Server, &wish, &policy).await? else { break };
         store.beat(Now::Server, &lease.run, lease.fence, &progress, &policy).await?;
         store

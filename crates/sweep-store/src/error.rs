@@ -8,18 +8,42 @@ use sweep_core::ids::{IdError, RunId, SweepId};
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Not a store address. Retrying cannot help.
-    #[error("`{url}` is not a store (known: sqlite:PATH, sqlite::memory:)")]
+    #[error(
+        "`{url}` is not a store (known: sqlite:PATH, sqlite::memory:, redis://HOST, rediss://HOST, redis+sentinel://HOST/SERVICE)"
+    )]
     Url {
         /// As given, without credentials.
         url: String,
     },
-    /// A known kind of store that this version does not have. Retrying cannot help.
-    #[error(
-        "a `{scheme}` store is not available in this version (available: sqlite:PATH, sqlite::memory:)"
-    )]
-    NotAvailable {
-        /// `redis`, `rediss` or `redis+sentinel`.
-        scheme: String,
+    /// The address of a Redis store is not one. Retrying cannot help.
+    #[error("`{url}` is not the address of a Redis store: {why}")]
+    RedisUrl {
+        /// As given, without credentials.
+        url: String,
+        /// What is wrong with it and what is allowed.
+        why: &'static str,
+    },
+    /// The Redis server cannot be reached, refuses or fails. Retrying helps when it is away, starting, full or a replica.
+    #[error("store {store}: {source}")]
+    Redis {
+        /// Its address, without credentials.
+        store: String,
+        /// Why.
+        source: Box<redis::RedisError>,
+    },
+    /// A server or script answered what it never should. Retrying cannot help.
+    #[error("the store answered {what}")]
+    Reply {
+        /// What was wrong with it.
+        what: &'static str,
+    },
+    /// A packed row that breaks the layout's promises. Retrying cannot help.
+    #[error("the store is damaged: {what} of {of}")]
+    DamagedRow {
+        /// The run, sweep or slot whose row it is.
+        of: String,
+        /// Which field.
+        what: &'static str,
     },
     /// Opened to read, but there is no such file. Retrying cannot help.
     #[error("no store at {}", path.display())]
@@ -27,12 +51,12 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// The file was written by a newer version. Retrying cannot help.
+    /// The store was written by a newer version. Retrying cannot help.
     #[error(
         "the store has schema {found}, but this version knows {known} and older: use a newer version of sweep"
     )]
     SchemaTooNew {
-        /// In the file.
+        /// In the store.
         found: u32,
         /// In this program.
         known: u32,
@@ -152,6 +176,10 @@ pub enum StoreError {
 impl StoreError {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Closed | Self::Sqlite(_) | Self::Commit(_) | Self::Io { .. })
+        match self {
+            Self::Closed | Self::Sqlite(_) | Self::Commit(_) | Self::Io { .. } => true,
+            Self::Redis { source, .. } => crate::redis::is_retryable(source),
+            _ => false,
+        }
     }
 }

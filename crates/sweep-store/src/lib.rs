@@ -1,17 +1,22 @@
-//! Where sweeps, runs and leases live: one trait, `SQLite` behind it.
+//! Where sweeps, runs and leases live: one trait, `SQLite` and Redis behind it.
 //!
 //! Reading order: [`words`] (what is said to a store and what it answers), [`policy`] (the numbers a caller sets), [`read`]
-//! (what readers see), [`store`] (the trait and [`AnyStore`], picked by URL), [`sqlite`], [`blobs`] (checkpoints as files).
+//! (what readers see), [`store`] (the trait and [`AnyStore`], picked by URL), [`sqlite`], [`mod@redis`],
+//! [`durability`] (what a power loss may cost), [`blobs`] (checkpoints as files).
 //! The life cycle itself is pure and lives in [`sweep_core::lifecycle`]. Not here: HTTP, training, reports.
 
 pub mod blobs;
+pub mod durability;
 pub mod error;
+mod limits;
 pub mod policy;
 pub mod read;
+pub mod redis;
 pub mod sqlite;
 pub mod store;
 pub mod words;
 
+pub use durability::Warning;
 pub use error::StoreError;
 pub use policy::Policy;
 pub use read::{

@@ -11,12 +11,14 @@ use sweep_core::record::RunRecord;
 use sweep_core::run::Run;
 use sweep_core::sweep::Document;
 
+use crate::durability::Warning;
 use crate::error::StoreError;
 use crate::policy::Policy;
 use crate::read::{
     Demand, EventCursor, Events, PageCursor, RunDetail, RunPage, RunProgress, SweepStatus,
     WorkerStatus,
 };
+use crate::redis::Redis;
 use crate::sqlite::Sqlite;
 use crate::words::{
     Applied, Command, Leased, NewSweep, Now, Order, Outcome, Progress, Submitted, Ticked, Wish,
@@ -36,6 +38,7 @@ macro_rules! store_trait {
             $(async fn $name(&self $(, $arg: $type)*) -> Result<$reply, StoreError> {
                 match self {
                     Self::Sqlite(store) => store.$name($($arg),*).await,
+                    Self::Redis(store) => store.$name($($arg),*).await,
                 }
             })*
         }
@@ -90,19 +93,23 @@ store_trait! {
 pub enum AnyStore {
     /// One file, or memory, on this machine.
     Sqlite(Sqlite),
+    /// One namespace of a Redis or Valkey server.
+    Redis(Redis),
 }
 
 impl AnyStore {
-    /// Opens `sqlite:PATH` (made if missing) or `sqlite::memory:`.
+    /// Opens `sqlite:PATH` (made if missing), `sqlite::memory:`, or a Redis store ([`mod@crate::redis`] has its addresses).
     ///
+    /// A Redis server is not asked before the first call: whether it is there shows then.
     /// A process that finds itself alone on a file reaps every lease left there, so that work goes on at once after a crash.
     ///
     /// # Errors
-    /// [`StoreError`] when the URL is of no known kind, or the file cannot be opened or is newer than this program.
+    /// [`StoreError`] when the URL is of no known kind or wrong, or the file cannot be opened or is newer than this program.
     pub fn open(url: &str) -> Result<Self, StoreError> {
         match parse(url)? {
             Address::Memory => Sqlite::in_memory().map(Self::Sqlite),
             Address::File(path) => Sqlite::open(&path, Now::Server).map(Self::Sqlite),
+            Address::Redis => Redis::open(url).map(Self::Redis),
         }
     }
 
@@ -114,6 +121,18 @@ impl AnyStore {
         match parse(url)? {
             Address::Memory => Sqlite::in_memory().map(Self::Sqlite),
             Address::File(path) => Sqlite::open_to_read(&path).map(Self::Sqlite),
+            Address::Redis => Redis::open_to_read(url).map(Self::Redis),
+        }
+    }
+
+    /// What stands between this store and its promises: nothing for a file, the settings of a Redis server otherwise.
+    ///
+    /// # Errors
+    /// [`StoreError::Redis`] when the server cannot be reached.
+    pub async fn durability(&self) -> Result<Vec<Warning>, StoreError> {
+        match self {
+            Self::Sqlite(_) => Ok(Vec::new()),
+            Self::Redis(store) => store.durability().await,
         }
     }
 }
@@ -121,6 +140,7 @@ impl AnyStore {
 enum Address {
     Memory,
     File(PathBuf),
+    Redis,
 }
 
 fn parse(url: &str) -> Result<Address, StoreError> {
@@ -135,9 +155,7 @@ fn parse(url: &str) -> Result<Address, StoreError> {
         "sqlite" if !rest.is_empty() => {
             Ok(Address::File(PathBuf::from(rest.strip_prefix("//").unwrap_or(rest))))
         }
-        "redis" | "rediss" | "redis+sentinel" => {
-            Err(StoreError::NotAvailable { scheme: scheme.to_owned() })
-        }
+        "redis" | "rediss" | "redis+sentinel" => Ok(Address::Redis),
         _ => Err(unknown()),
     }
 }
@@ -147,14 +165,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_redis_url_is_refused_with_what_is_available() {
-        let error = AnyStore::open("redis://user:secret@host:6379").unwrap_err();
-        let text = error.to_string();
-        assert_eq!(
-            text,
-            "a `redis` store is not available in this version (available: sqlite:PATH, sqlite::memory:)"
-        );
-        assert!(!error.is_retryable());
+    fn a_redis_store_is_opened_by_its_url_and_shown_without_credentials() {
+        let store = AnyStore::open("redis://user:secret@host:6379/1?namespace=cuda").unwrap();
+        let shown = format!("{store:?}");
+        assert!(shown.contains("redis://host:6379/1?namespace=cuda"), "{shown}");
+        assert!(!shown.contains("secret"));
     }
 
     #[test]
@@ -162,7 +177,7 @@ mod tests {
         let error = AnyStore::open("mysql://me:secret@host").unwrap_err();
         assert_eq!(
             error.to_string(),
-            "`…@host` is not a store (known: sqlite:PATH, sqlite::memory:)"
+            "`…@host` is not a store (known: sqlite:PATH, sqlite::memory:, redis://HOST, rediss://HOST, redis+sentinel://HOST/SERVICE)"
         );
         assert!(AnyStore::open("sqlite:").is_err());
         assert!(AnyStore::open("nothing").is_err());

@@ -4,8 +4,8 @@ use rusqlite::{OptionalExtension, params};
 use sweep_core::ids::SweepId;
 
 use super::step::{Step, sweep_state};
-use super::submit::{check_band, check_cap, check_weight};
 use crate::error::StoreError;
+use crate::limits::{check_band, check_cap, check_weight};
 use crate::read::EventKind;
 use crate::words::{Command, SweepState};
 

@@ -10,9 +10,10 @@ use super::lease::is_drained;
 use super::row::{self, RunRow};
 use super::step::Step;
 use crate::error::StoreError;
+use crate::limits;
 use crate::policy::{Policy, ms};
 use crate::read::{AttemptEnding, EventKind};
-use crate::words::{Applied, ERROR_MAX, LOG_MAX, Order, Outcome, Progress, RESULT_MAX};
+use crate::words::{Applied, Order, Outcome, Progress};
 
 pub(super) fn beat(
     step: &Step<'_>,
@@ -79,14 +80,7 @@ impl Word {
     pub(super) fn new(outcome: &Outcome, log: &str) -> Result<Self, StoreError> {
         let (end, error) = match outcome {
             Outcome::Succeeded(result) => {
-                let result = row::text(result);
-                if result.len() > RESULT_MAX {
-                    return Err(StoreError::ResultTooLarge {
-                        bytes: result.len(),
-                        max: RESULT_MAX,
-                    });
-                }
-                (End::Succeeded { result }, None)
+                (End::Succeeded { result: limits::result_text(result)? }, None)
             }
             Outcome::Retry { due_in, error } => (End::Retry { due_in: *due_in }, Some(error)),
             Outcome::Failed { error } => (End::Failed, Some(error)),
@@ -94,9 +88,8 @@ impl Word {
             Outcome::Faulted { error } => (End::Faulted, Some(error)),
             Outcome::Cancelled => (End::Cancelled, None),
         };
-        let error = error.map(|error| error[..error.floor_char_boundary(ERROR_MAX)].to_owned());
-        let log = log[log.ceil_char_boundary(log.len().saturating_sub(LOG_MAX))..].to_owned();
-        Ok(Self { end, error, log })
+        let error = error.map(|error| limits::cut_error(error).to_owned());
+        Ok(Self { end, error, log: limits::cut_log(log).to_owned() })
     }
 }
 

@@ -187,7 +187,7 @@ pub(super) fn json_option<T: DeserializeOwned>(
 
 /// The JSON of a value of ours.
 pub(super) fn text<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).expect("stored types have string keys only")
+    crate::limits::json_text(value)
 }
 
 fn wrong_type(column: usize) -> rusqlite::Error {

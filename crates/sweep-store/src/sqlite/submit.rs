@@ -8,8 +8,9 @@ use sweep_core::run::{Run, RunSpec};
 use super::row::{self, RunRow};
 use super::step::{Step, sweep_state};
 use crate::error::StoreError;
+use crate::limits;
 use crate::read::EventKind;
-use crate::words::{NewSweep, SUBMIT_MAX, Submission, Submitted, SweepState};
+use crate::words::{NewSweep, Submission, Submitted, SweepState};
 
 /// A checked submission, written out before the step so that the writer's thread need not.
 pub(super) struct Prepared {
@@ -21,28 +22,11 @@ pub(super) struct Prepared {
 
 impl Prepared {
     pub(super) fn new(sweep: &NewSweep, runs: &[Run], last: bool) -> Result<Self, StoreError> {
-        if runs.len() > SUBMIT_MAX {
-            return Err(StoreError::TooManyRuns { count: runs.len(), max: SUBMIT_MAX });
-        }
-        check_weight(sweep.weight)?;
-        check_band(sweep.band)?;
-        check_cap(sweep.cap)?;
+        limits::check_submission(sweep, runs.len())?;
         let document = row::text(&sweep.document);
         let runs = runs.iter().map(|run| (run.id.clone(), run.ord, row::text(&run.spec))).collect();
         Ok(Self { sweep: sweep.clone(), document, runs, last })
     }
-}
-
-pub(super) fn check_weight(weight: f64) -> Result<(), StoreError> {
-    if weight.is_finite() && weight > 0.0 { Ok(()) } else { Err(StoreError::Weight { weight }) }
-}
-
-pub(super) fn check_band(band: u8) -> Result<(), StoreError> {
-    if band <= 7 { Ok(()) } else { Err(StoreError::Band { band }) }
-}
-
-pub(super) fn check_cap(cap: Option<u32>) -> Result<(), StoreError> {
-    if cap == Some(0) { Err(StoreError::Cap) } else { Ok(()) }
 }
 
 struct Head {

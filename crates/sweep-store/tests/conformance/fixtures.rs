@@ -28,6 +28,11 @@ pub(crate) trait Backend {
     /// What it makes.
     type Store: Store;
 
+    /// Whether it can be had on this machine; where not it has said so.
+    fn is_there() -> bool {
+        true
+    }
+
     /// An empty store, and what must live as long as it does.
     fn fresh() -> (Self::Store, Box<dyn Any>);
 }

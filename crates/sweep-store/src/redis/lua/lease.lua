@@ -1,0 +1,98 @@
+-- The next run by band, fair share and order, for a slot that asks; and a little maintenance, so that no daemon is needed.
+--
+-- Reply: { 'lease', run id, packed run, spec as JSON }
+--        { 'nothing', '1' when the worker is being drained, ms until the next run is due or '' }
+
+local a = args({
+  worker = 'string', slot = 'number', request = 'string', device = 'string', -- device as JSON
+  only = 'string?', -- the one sweep whose runs are wished for
+  policy = 'table',
+})
+kept = a.policy.events_kept
+
+local may_expire = touch(a.policy)
+maintain(a.policy, may_expire, a.policy.lease_expired, a.policy.lease_due)
+
+local holder = a.worker .. '/' .. digits(a.slot)
+
+local function seen(run, fence)
+  put(K.worker, holder, { device = a.device, request = a.request, run = run, fence = fence }, WORKER)
+  redis.call('ZADD', K.seen, now, holder)
+end
+
+-- The lease that the lost reply to the same wish gave, if it still stands.
+local before = get(K.worker, holder, WORKER)
+if before and before.request == a.request and before.run then
+  local run = get(K.state, before.run, RUN)
+  if run and run.st == 'l' and run.fence == before.fence then
+    return done({ 'lease', before.run, pack(run, RUN), redis.call('HGET', K.spec, before.run) })
+  end
+end
+
+local function run_at(found)
+  return string.sub(found, -20)
+end
+
+-- Lowest band, then lowest virtual time, then id; of that sweep the first in line. The line itself is looked at: a sweep whose
+-- line proves empty leaves the schedule.
+local function pick()
+  for band = 0, 7 do
+    for _ = 1, 4 do
+      local sweep = redis.call('ZRANGE', schedule(band), 0, 0)[1]
+      if not sweep then
+        break
+      end
+      local found = first(K.ready, sweep)
+      if found then
+        return run_at(found)
+      end
+      refresh(sweep)
+    end
+  end
+end
+
+-- The first run in line that the sweep wants: of its own line, else of a line of another sweep that shares the run.
+local function pick_of(sweep)
+  local h = head(sweep)
+  if not h or h.state ~= 'active' or (h.cap and h.l >= h.cap) then
+    return nil
+  end
+  local found = first(K.ready, sweep) or first(K.shared, sweep)
+  return found and run_at(found)
+end
+
+local drain, id = drained(a.worker), nil
+if not drain then
+  if a.only then
+    id = pick_of(a.only)
+  else
+    id = pick()
+  end
+end
+if not id then
+  seen(false, false)
+  local due = redis.call('ZRANGE', K.delay, 0, 0, 'WITHSCORES')[2]
+  return done({ 'nothing', drain and '1' or '0', due and digits(math.max(tonumber(due) - now, 0)) or '' })
+end
+
+local run = get(K.state, id, RUN)
+local h = head(run.home)
+-- Taken from the account at once, for the attempt's end may be an hour away.
+local estimate = h.ended > 0 and h.seconds / h.ended or a.policy.first_estimate
+redis.call('HSET', K.meta, 'gv:' .. h.band, h.vtime)
+charge(run.home, estimate)
+run.charged, run.attempts, run.fence = estimate, run.attempts + 1, next_fence()
+run.worker, run.slot, run.since = a.worker, a.slot, now
+move(id, run, 'l', now + a.policy.ttl)
+
+put(K.attempt, id .. ':' .. run.attempts, {
+  fence = run.fence, worker = a.worker, slot = a.slot, device = a.device, started = now,
+}, ATTEMPT)
+local live = redis.call('HGET', K.live, id)
+if live then
+  local told = cmsgpack.unpack(live)
+  told[1] = '0'
+  redis.call('HSET', K.live, id, cmsgpack.pack(told))
+end
+seen(id, run.fence)
+return done({ 'lease', id, pack(run, RUN), redis.call('HGET', K.spec, id) })

@@ -1,0 +1,156 @@
+-- A sweep and its runs come in. Sent again it changes nothing.
+--
+-- Reply: { 'done', new, known, joined, requeued }
+--        { 'differs', run id, stored spec, … }  known runs whose spec is written otherwise; nothing has changed
+--        { 'round', current round, '1' when that is complete }  refused; nothing has changed
+--        { 'cancelled' }  the sweep takes no new round; nothing has changed
+
+local a = args({
+  sweep = 'string', -- id
+  name = 'string', weight = 'number', band = 'number', cap = 'number?', round = 'number', seeds = 'number',
+  document = 'string', -- JSON
+  runs = 'table', -- of { run id, ord, spec as JSON }
+  last = 'boolean', -- all runs of the round have arrived
+})
+
+local known, specs, differing = {}, {}, { 'differs' }
+for _, new in ipairs(a.runs) do
+  local id, spec = new[1], new[3]
+  local stored = specs[id] or redis.call('HGET', K.spec, id)
+  if stored and stored ~= spec then
+    table.insert(differing, id)
+    table.insert(differing, stored)
+  end
+  specs[id] = stored or spec
+  known[id] = get(K.state, id, RUN)
+end
+if #differing > 1 then
+  return differing
+end
+
+local function has(run)
+  for _, member in ipairs(run.sweeps) do
+    if member[1] == a.sweep then
+      return true
+    end
+  end
+  return false
+end
+
+-- A complete round takes no new runs, an open adaptive one only those of the decision that opened it, so that of two coordinators
+-- that decide on the next one only one wins. A cancelled sweep is reopened by its first round only: a coordinator that has not
+-- heard of the end must not undo it.
+local h, again, opens = head(a.sweep), false, false
+if h then
+  if a.round > 0 and h.state == 'cancelled' then
+    return { 'cancelled' }
+  end
+  opens = h.sealed and a.round == h.round + 1
+  local goes_on = not h.sealed and a.round == h.round
+  local other = goes_on and a.round > 0 and redis.call('HGET', K.document, a.sweep) ~= a.document
+  if not opens and not goes_on then
+    again = a.round <= h.round
+    for _, new in ipairs(a.runs) do
+      again = again and known[new[1]] and has(known[new[1]])
+    end
+  end
+  if other or not (opens or goes_on or again) then
+    return { 'round', digits(h.round), h.sealed and '1' or '0' }
+  end
+end
+
+local news = not h
+local reopened = h and h.state == 'cancelled'
+if not h then
+  redis.call('HSET', K.document, a.sweep, a.document)
+  h = {
+    name = a.name, weight = a.weight, band = a.band, cap = a.cap or false, state = 'active', round = a.round, sealed = false,
+    vtime = 0, seconds = 0, ended = 0, q = 0, l = 0, d = 0, s = 0, f = 0, c = 0, created = now,
+    serial = redis.call('HINCRBY', K.meta, 'sweeps', 1), reports = 0, submissions = '', walk = false, retry = false,
+  }
+  heads[a.sweep], changed[a.sweep] = h, true
+elseif reopened then
+  -- The walk takes in those runs that stand in the line of a paused sweep.
+  redis.call('ZADD', K.walk, 0, a.sweep)
+  h.state, h.walk, h.retry = 'active', '', false
+  changed[a.sweep] = true
+end
+if opens then
+  redis.call('HSET', K.document, a.sweep, a.document)
+end
+if not again then
+  h.round, h.sealed = a.round, false
+  changed[a.sweep] = true
+end
+
+local counts = { new = 0, known = 0, joined = 0, requeued = 0 }
+
+local function submit_new(id, ord, spec)
+  redis.call('HSET', K.spec, id, spec)
+  local run = {
+    st = 'q', home = a.sweep, ord = ord, front = false, attempts = 0, errors = 0, losses = 0, stuck = 0, yields = 0,
+    charged = 0, sweeps = { { a.sweep, ord } },
+  }
+  put(K.state, id, run, RUN)
+  redis.call('ZADD', K.member, 0, place(a.sweep, ord, id))
+  stand(id, run)
+  h.q = h.q + 1
+  known[id] = run
+  counts.new = counts.new + 1
+  return true
+end
+
+local function join(id, run, ord)
+  redis.call('ZADD', K.member, 0, place(a.sweep, ord, id))
+  table.insert(run.sweeps, { a.sweep, ord })
+  table.sort(run.sweeps, function(one, other) return one[1] < other[1] end)
+  put(K.state, id, run, RUN)
+  if run.st == 'q' then
+    redis.call('ZADD', K.shared, 0, place(a.sweep, ord, id, run.front))
+  end
+  h[run.st] = h[run.st] + 1
+  changed[a.sweep] = true
+end
+
+local function submit_known(id, run, ord)
+  local joins = not has(run)
+  if joins then
+    join(id, run, ord)
+  end
+  if run.st == 's' or run.st == 'f' then
+    counts.known = counts.known + 1
+  elseif run.st == 'c' then
+    counts.requeued = counts.requeued + 1
+    move(id, run, 'q', false)
+    return true
+  else
+    counts.joined = counts.joined + 1
+    if run.st ~= 'l' then
+      return rehome(id, run) or joins
+    end
+  end
+  return joins
+end
+
+for _, new in ipairs(a.runs) do
+  local id, ord, spec = new[1], new[2], new[3]
+  local moved
+  if known[id] then
+    moved = submit_known(id, known[id], ord)
+  else
+    moved = submit_new(id, ord, spec)
+  end
+  news = news or moved
+end
+refresh(a.sweep)
+if (a.last and not again) or reopened then
+  h.sealed = h.sealed or (a.last and not again)
+  local runs = h.q + h.l + h.d + h.s + h.f + h.c
+  local submission = string.format('{"at":%.0f,"round":%.0f,"seeds":%.0f,"runs":%.0f,"reports":%.0f}', now, a.round, a.seeds, runs, h.reports)
+  h.submissions = h.submissions == '' and submission or h.submissions .. ',' .. submission
+  changed[a.sweep], news = true, true
+end
+if news then
+  emit_sweep('submitted', a.sweep)
+end
+return done({ 'done', digits(counts.new), digits(counts.known), digits(counts.joined), digits(counts.requeued) })
