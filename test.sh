@@ -2,7 +2,7 @@
 # Everything the project checks, on a machine with a Rust toolchain and a C compiler. Exits non-zero on any failure.
 #
 # The crates without burn are built and tested in dev, whatever holds burn in release only, so that burn compiles once for
-# tests and for the product. One step can be named: ./test.sh fmt | direction | deny | lint | docs | pure | product | readme
+# tests and for the product. One step can be named: ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | readme
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -14,6 +14,21 @@ BURN=(-p sweep-train -p sweep-cli)
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
 
 step() { printf '\n== %s\n' "$*" >&2; }
+
+# The store's tests drive a real redis-server.
+tools() {
+  step "tools"
+  if ! command -v "${SWEEP_REDIS_SERVER:-redis-server}" >/dev/null && command -v apt-get >/dev/null; then
+    local sudo=""
+    [ "$(id -u)" = 0 ] || sudo="sudo -n"
+    { $sudo apt-get update -q && $sudo apt-get install -y -q --no-install-recommends redis-server; } >/dev/null 2>&1 || true
+  fi
+  if command -v "${SWEEP_REDIS_SERVER:-redis-server}" >/dev/null; then
+    echo "redis-server: $(command -v "${SWEEP_REDIS_SERVER:-redis-server}")"
+  else
+    echo "SKIPPED: no redis-server here and none could be installed: the tests that need one will say so" >&2
+  fi
+}
 
 fmt() { step "formatting"; cargo fmt --all --check; }
 
@@ -48,6 +63,6 @@ readme() { step "every command of the README"; .ci/readme; }
 if [ $# -gt 0 ]; then
   for name in "$@"; do "$name"; done
 else
-  fmt; direction; deny; lint; docs; pure; product; readme
+  tools; fmt; direction; deny; lint; docs; pure; product; readme
   printf '\nall checks passed\n'
 fi

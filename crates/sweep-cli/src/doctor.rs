@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use sweep_store::{Store, StoreError};
+use sweep_store::{AnyStore, Store, StoreError};
 use sweep_train::device::Device;
 
 use crate::args::{DoctorArgs, Global};
@@ -62,27 +62,29 @@ fn found(what: &'static str, ok: bool, text: String) -> Finding {
 }
 
 fn store(global: &Global) -> Finding {
-    use sweep_store::AnyStore;
     let store = match AnyStore::open_to_read(&global.store) {
         Ok(store) => store,
-        Err(StoreError::Missing { .. }) => {
-            return found(
-                "store",
-                true,
-                format!("{}: none yet; `sweep run FILE` makes it", global.store),
-            );
+        Err(StoreError::Missing { path }) => {
+            let text = format!("none yet at {}; `sweep run FILE` makes it", path.display());
+            return found("store", true, text);
         }
-        Err(error) => return found("store", false, format!("{}: {error}", global.store)),
+        Err(error) => return found("store", false, error.to_string()),
     };
-    let read = stored::block_on(async { Ok((store.sweeps().await?, store.violations().await?)) });
+    // Its own text hides what may be a password in the URL.
+    let name = store.to_string();
+    let read = stored::block_on(async {
+        let warnings = store.durability().await?;
+        Ok((store.sweeps().await?, store.violations().await?, warnings))
+    });
     match read {
-        Ok((sweeps, violations)) if violations.is_empty() => {
-            found("store", true, format!("{}: {} sweeps, sound", global.store, sweeps.len()))
+        Ok((sweeps, violations, warnings)) => {
+            let mut text = vec![format!("{name}: {} sweeps", sweeps.len())];
+            text.extend(violations.iter().cloned());
+            text.extend(warnings.iter().map(ToString::to_string));
+            let ok = violations.is_empty() && !warnings.iter().any(|warning| warning.refuse);
+            found("store", ok, text.join("; "))
         }
-        Ok((_, violations)) => {
-            found("store", false, format!("{}: {}", global.store, violations.join("; ")))
-        }
-        Err(error) => found("store", false, format!("{}: {error:#}", global.store)),
+        Err(error) => found("store", false, format!("{name}: {error:#}")),
     }
 }
 

@@ -38,13 +38,17 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
     let policy = Policy { poll_max: POLL_MAX, ..Policy::default() };
     let store = stored::open(global)?;
     let blobs = Blobs::open(&home.blobs()).context("cannot open the directory of checkpoints")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let ended = runtime
-        .context("cannot start the runtime")?
-        .block_on(train(args, &loaded, trainers, &policy, &store, blobs))?;
-    let Trained { id, interrupted } = ended;
-    let view = stored::block_on(async { Ok(View::read(&store, &id).await?) })?;
-    if interrupted && !view.status.is_done() {
+    // One runtime to the end: a store's connections live in the runtime that made them.
+    let (view, interrupted) = stored::block_on(async {
+        let trained = train(args, &loaded, trainers, &policy, &store, blobs).await?;
+        let view = View::read(&store, &trained.id).await?;
+        let interrupted = trained.interrupted && !view.status.is_done();
+        if !interrupted {
+            report::record_look(&store, &view).await;
+        }
+        Ok((view, interrupted))
+    })?;
+    if interrupted {
         let counts = &view.status.counts;
         eprintln!(
             "stopped: {} of {} runs have ended; the same command goes on",
@@ -53,7 +57,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
         );
         return Ok(Ended::Interrupted);
     }
-    show(args, &view, &home, &store)?;
+    show(args, &view, &home)?;
     Ok(if view.status.counts.failed > 0 { Ended::WithFailedRuns } else { Ended::Done })
 }
 
@@ -196,7 +200,7 @@ async fn collect_blobs(store: &AnyStore, blobs: &Blobs) {
 }
 
 /// The tables on standard output and the report on disk. Nothing here depends on the clock or on how often it was run.
-fn show(args: &RunArgs, view: &View, home: &Home, store: &AnyStore) -> Result<()> {
+fn show(args: &RunArgs, view: &View, home: &Home) -> Result<()> {
     let dir = args.output.clone().unwrap_or_else(|| home.report(view.sweep.name()));
     report::write(view, &dir)?;
     let analysed = view.report();
@@ -208,8 +212,5 @@ fn show(args: &RunArgs, view: &View, home: &Home, store: &AnyStore) -> Result<()
         out::text(&terminal::comparison(&analysed, out::style()))?;
         out::text(&format!("report: {}\n", dir.join("index.html").display()))?;
     }
-    stored::block_on(async {
-        report::record_look(store, view).await;
-        Ok(())
-    })
+    Ok(())
 }

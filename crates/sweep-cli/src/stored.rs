@@ -21,24 +21,22 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T>>) -> Result<T> 
 
 /// The store, to read.
 pub(crate) fn open_to_read(global: &Global) -> Result<AnyStore> {
-    AnyStore::open_to_read(&global.store).map_err(|error| wrong_store(error, global))
+    AnyStore::open_to_read(&global.store).map_err(wrong_store)
 }
 
 /// The store, to change.
 pub(crate) fn open(global: &Global) -> Result<AnyStore> {
-    AnyStore::open(&global.store).map_err(|error| wrong_store(error, global))
+    AnyStore::open(&global.store).map_err(wrong_store)
 }
 
-fn wrong_store(error: sweep_store::StoreError, global: &Global) -> anyhow::Error {
+fn wrong_store(error: sweep_store::StoreError) -> anyhow::Error {
     use sweep_store::StoreError::{Missing, RedisUrl, Url};
     match error {
         Missing { .. } => WrongInput::error(format!(
             "{error} (`sweep run FILE` makes one; --store or SWEEP_STORE names another)"
         )),
         Url { .. } | RedisUrl { .. } => WrongInput::error(error),
-        other => {
-            anyhow::Error::new(other).context(format!("cannot open the store {}", global.store))
-        }
+        other => anyhow::Error::new(other).context("cannot open the store"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The trait every store fulfils, and [`AnyStore`], which picks one by its URL.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -133,6 +134,16 @@ impl AnyStore {
         match self {
             Self::Sqlite(_) => Ok(Vec::new()),
             Self::Redis(store) => store.durability().await,
+        }
+    }
+}
+
+impl fmt::Display for AnyStore {
+    /// Its URL, without credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqlite(store) => write!(f, "sqlite:{}", store.place().display()),
+            Self::Redis(store) => write!(f, "{}", store.address()),
         }
     }
 }

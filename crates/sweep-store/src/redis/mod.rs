@@ -79,6 +79,11 @@ impl fmt::Debug for Redis {
 }
 
 impl Redis {
+    /// Its URL, without credentials.
+    pub(crate) fn address(&self) -> impl fmt::Display + '_ {
+        &self.0.link.address
+    }
+
     /// The store at `url`: `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]`, `rediss://…` with TLS, or
     /// `redis+sentinel://…HOST[,HOST…]/SERVICE[/DB]`, each with `?namespace=NAME` (default `default`) and `&password_file=PATH`.
     /// Without any password the environment's [`PASSWORD`] is taken.

@@ -66,8 +66,7 @@ struct Readers {
 
 impl fmt::Debug for Sqlite {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.0.readers.as_ref().map_or(Path::new(":memory:"), |readers| &readers.path);
-        f.debug_tuple("Sqlite").field(&path).finish()
+        f.debug_tuple("Sqlite").field(&self.place()).finish()
     }
 }
 
@@ -109,6 +108,11 @@ impl Sqlite {
         let conn = open::read(path)?;
         let readers = Readers { path: path.to_owned(), idle: Mutex::new(vec![conn]) };
         Ok(Self(Arc::new(Inner { writer: None, readers: Some(readers), _lock: None })))
+    }
+
+    /// The file, or `:memory:`.
+    pub(crate) fn place(&self) -> &Path {
+        self.0.readers.as_ref().map_or(Path::new(":memory:"), |readers| &readers.path)
     }
 
     /// One atomic step on the writer's thread.
