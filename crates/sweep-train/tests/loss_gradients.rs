@@ -134,7 +134,9 @@ proptest! {
         for setting in shift_invariant() {
             let bias = case.gradients(&setting).bias.unwrap(); // ∂/∂b_j is ∂/∂z_j summed over samples
             let size = bias.iter().map(|g| g.abs()).sum::<f64>();
-            prop_assert!(bias.iter().sum::<f64>().abs() <= 1e-5 * size.max(1.0), "{setting:?}: {bias:?}");
+            // The samples' own gradients, of order one each, may cancel in the batch; their rounding does not.
+            let size = size.max(case.labels.len() as f64);
+            prop_assert!(bias.iter().sum::<f64>().abs() <= 1e-5 * size, "{setting:?}: {bias:?}");
         }
     }
 
