@@ -75,7 +75,7 @@ fn text(sweep: &Sweep, plan: &Plan, known: usize) -> String {
     if let Some(adaptive) = sweep.adaptive() {
         text.push_str(&format!(
             "adaptive: these are the runs of the first look; at most {} runs if nothing is dropped\n",
-            plan.configurations.len() as u64 * u64::from(adaptive.most_seeds())
+            plan.configurations.len() as u64 * adaptive.most_seeds()
         ));
     }
     for set in &plan.datasets {
