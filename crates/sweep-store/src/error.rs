@@ -78,6 +78,14 @@ pub enum StoreError {
         /// Allowed.
         max: usize,
     },
+    /// A coordinator, asked instead of the store, did not do it either.
+    #[error("{text}")]
+    Coordinator {
+        /// For people.
+        text: String,
+        /// Of what kind.
+        why: Refusal,
+    },
     /// The same run id with other content. Retrying cannot help.
     #[error("run {run} is known with another content than the one submitted")]
     RunClash {
@@ -173,12 +181,24 @@ pub enum StoreError {
     },
 }
 
+/// Why a coordinator did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It cannot be reached, or cannot reach its store. Retrying helps.
+    Unreachable,
+    /// Without a token, or with one of too small a role. Retrying cannot help.
+    NotAllowed,
+    /// What was asked is wrong. Retrying cannot help.
+    Wrong,
+}
+
 impl StoreError {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Closed | Self::Sqlite(_) | Self::Commit(_) | Self::Io { .. } => true,
             Self::Redis { source, .. } => crate::redis::is_retryable(source),
+            Self::Coordinator { why, .. } => *why == Refusal::Unreachable,
             _ => false,
         }
     }

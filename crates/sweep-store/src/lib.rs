@@ -17,7 +17,7 @@ pub mod store;
 pub mod words;
 
 pub use durability::Warning;
-pub use error::StoreError;
+pub use error::{Refusal, StoreError};
 pub use policy::Policy;
 pub use read::{
     AttemptEnding, AttemptRecord, Counts, Demand, Event, EventCursor, EventKind, Events,

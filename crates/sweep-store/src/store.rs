@@ -64,10 +64,6 @@ store_trait! {
     fn demand(&self) -> Demand;
     /// Slots heard of in the last hour.
     fn workers(&self) -> Vec<WorkerStatus>;
-    /// The end of the event stream. Take it first, then read: replay from it leaves no gap.
-    fn event_cursor(&self) -> EventCursor;
-    /// What happened after `after`; waits up to `wait` for something to happen.
-    fn events(&self, after: &EventCursor, wait: Duration) -> Events;
 }
 
 store_trait! {
@@ -94,6 +90,10 @@ store_trait! {
     fn live(&self, run: &RunId) -> RunProgress;
     /// Blobs that unfinished runs point to: never collect these.
     fn checkpoints(&self) -> BTreeSet<Digest>;
+    /// The end of the event stream. Take it first, then read: replay from it leaves no gap.
+    fn event_cursor(&self) -> EventCursor;
+    /// What happened after `after`; waits up to `wait` for something to happen.
+    fn events(&self, after: &EventCursor, wait: Duration) -> Events;
     /// Promises that do not hold: empty on a sound store. Reads everything; for tests and a deep doctor.
     fn violations(&self) -> Vec<String>;
 }

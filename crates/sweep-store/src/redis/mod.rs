@@ -399,6 +399,16 @@ impl Store for Redis {
         let found: Boxed<'_, _> = Box::pin(self.check());
         found.await
     }
+
+    async fn event_cursor(&self) -> Result<EventCursor, StoreError> {
+        events::end(self.link()).await
+    }
+
+    async fn events(&self, after: &EventCursor, wait: Duration) -> Result<Events, StoreError> {
+        let found: Boxed<'_, _> =
+            Box::pin(events::after(self.link(), after, wait.min(EVENT_WAIT_MAX)));
+        found.await
+    }
 }
 
 impl Reads for Redis {
@@ -438,16 +448,6 @@ impl Reads for Redis {
 
     async fn workers(&self) -> Result<Vec<WorkerStatus>, StoreError> {
         self.read_workers().await
-    }
-
-    async fn event_cursor(&self) -> Result<EventCursor, StoreError> {
-        events::end(self.link()).await
-    }
-
-    async fn events(&self, after: &EventCursor, wait: Duration) -> Result<Events, StoreError> {
-        let found: Boxed<'_, _> =
-            Box::pin(events::after(self.link(), after, wait.min(EVENT_WAIT_MAX)));
-        found.await
     }
 }
 

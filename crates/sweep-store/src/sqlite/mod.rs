@@ -228,6 +228,25 @@ impl Store for Sqlite {
     async fn violations(&self) -> Result<Vec<String>, StoreError> {
         self.read(check::violations).await
     }
+
+    async fn event_cursor(&self) -> Result<EventCursor, StoreError> {
+        self.read(events::end).await
+    }
+
+    async fn events(&self, after: &EventCursor, wait: Duration) -> Result<Events, StoreError> {
+        // Looked for before the first read, so that nothing falls between a read and the wait for the next commit.
+        let mut commits = self.0.writer.as_ref().map(Writer::commits);
+        let deadline = tokio::time::Instant::now() + wait.min(crate::read::EVENT_WAIT_MAX);
+        loop {
+            let cursor = after.clone();
+            let events = self.read(move |conn| events::after(conn, &cursor)).await?;
+            let empty = matches!(&events, Events::Some { events, .. } if events.is_empty());
+            if !empty || tokio::time::Instant::now() >= deadline {
+                return Ok(events);
+            }
+            events::wait(commits.as_mut(), deadline).await;
+        }
+    }
 }
 
 impl Reads for Sqlite {
@@ -272,24 +291,5 @@ impl Reads for Sqlite {
 
     async fn workers(&self) -> Result<Vec<WorkerStatus>, StoreError> {
         self.read(reads::workers).await
-    }
-
-    async fn event_cursor(&self) -> Result<EventCursor, StoreError> {
-        self.read(events::end).await
-    }
-
-    async fn events(&self, after: &EventCursor, wait: Duration) -> Result<Events, StoreError> {
-        // Looked for before the first read, so that nothing falls between a read and the wait for the next commit.
-        let mut commits = self.0.writer.as_ref().map(Writer::commits);
-        let deadline = tokio::time::Instant::now() + wait.min(crate::read::EVENT_WAIT_MAX);
-        loop {
-            let cursor = after.clone();
-            let events = self.read(move |conn| events::after(conn, &cursor)).await?;
-            let empty = matches!(&events, Events::Some { events, .. } if events.is_empty());
-            if !empty || tokio::time::Instant::now() >= deadline {
-                return Ok(events);
-            }
-            events::wait(commits.as_mut(), deadline).await;
-        }
     }
 }
