@@ -37,7 +37,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
     let trainers = Trainers::new(args, &loaded.plan, &loaded.datasets, &home)?;
     let policy = Policy { poll_max: POLL_MAX, ..Policy::default() };
     let store = stored::open(global)?;
-    let blobs = Blobs::open(&home.blobs()).context("cannot open the directory of checkpoints")?;
+    let blobs = Blobs::directory(&home.blobs()).context("cannot open the directory of blobs")?;
     // One runtime to the end: a store's connections live in the runtime that made them.
     let (view, interrupted) = stored::block_on(async {
         let trained = train(args, &loaded, trainers, &policy, &store, blobs).await?;
@@ -185,16 +185,14 @@ async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
 
 /// Drops checkpoints that no unfinished run points to.
 async fn collect_blobs(store: &AnyStore, blobs: &Blobs) {
-    let collected = match store.checkpoints().await {
-        Ok(live) => {
-            let before = std::time::SystemTime::now()
-                .checked_sub(BLOB_GRACE)
-                .unwrap_or(std::time::UNIX_EPOCH);
-            blobs.collect(&live, before).map(|_| ()).map_err(anyhow::Error::from)
-        }
-        Err(error) => Err(error.into()),
+    let collected = async {
+        let live = sweep_store::blobs::live(store).await?;
+        let before =
+            std::time::SystemTime::now().checked_sub(BLOB_GRACE).unwrap_or(std::time::UNIX_EPOCH);
+        blobs.collect(&live, before).await?;
+        anyhow::Ok(())
     };
-    if let Err(error) = collected {
+    if let Err(error) = collected.await {
         tracing::warn!("old checkpoints could not be removed: {error:#}");
     }
 }
