@@ -23,6 +23,16 @@ pub enum StoreError {
         /// What is wrong with it and what is allowed.
         why: &'static str,
     },
+    /// A pool that the store at this address cannot be. Retrying cannot help.
+    #[error("pool `{pool}` is not possible with `{url}`: {why}")]
+    Pool {
+        /// As asked for.
+        pool: String,
+        /// As given, without credentials.
+        url: String,
+        /// What stands against it and what is allowed.
+        why: String,
+    },
     /// The Redis server cannot be reached, refuses or fails. Retrying helps when it is away, starting, full or a replica.
     #[error("store {store}: {source}")]
     Redis {

@@ -136,6 +136,38 @@ impl AnyStore {
         }
     }
 
+    /// The address of pool `pool` on the store at `url`, to be opened: workers of one pool share runs, fair share and duplicates.
+    ///
+    /// On a Redis server a pool is a namespace. A file is one pool by itself, `default`.
+    ///
+    /// # Errors
+    /// [`StoreError::Pool`] when `url` names another namespace, is a file and the pool not `default`, or the pool's name is not
+    /// 1 to 32 characters of a-z, 0-9 and `-`; [`StoreError::Url`].
+    pub fn with_pool(url: &str, pool: &str) -> Result<String, StoreError> {
+        match parse(url)? {
+            Address::Redis => crate::redis::with_pool(url, pool),
+            Address::Memory | Address::File(_) if pool == crate::redis::NAMESPACE => {
+                Ok(url.to_owned())
+            }
+            Address::Memory | Address::File(_) => {
+                let why = "a file is one pool, `default`: take another file, or a Redis server";
+                Err(StoreError::Pool {
+                    pool: pool.to_owned(),
+                    url: url.to_owned(),
+                    why: why.to_owned(),
+                })
+            }
+        }
+    }
+
+    /// The pool whose runs it holds: the namespace on a Redis server, `default` for a file.
+    pub fn pool(&self) -> &str {
+        match self {
+            Self::Sqlite(_) => crate::redis::NAMESPACE,
+            Self::Redis(store) => store.pool(),
+        }
+    }
+
     /// What stands between this store and its promises: nothing for a file, the settings of a Redis server otherwise.
     ///
     /// # Errors
@@ -191,6 +223,31 @@ mod tests {
         let shown = format!("{store:?}");
         assert!(shown.contains("redis://host:6379/1?namespace=cuda"), "{shown}");
         assert!(!shown.contains("secret"));
+    }
+
+    #[test]
+    fn a_pool_is_a_namespace_of_a_server_and_a_file_is_one_by_itself() {
+        let pool = |url: &str, pool: &str| {
+            AnyStore::with_pool(url, pool).map_err(|error| error.to_string())
+        };
+        let url = pool("redis://:secret@host/1?password_file=x", "cuda").unwrap();
+        assert_eq!(url, "redis://:secret@host/1?password_file=x&namespace=cuda");
+        assert_eq!(pool(&url, "cuda"), Ok(url.clone()));
+        assert_eq!(pool("redis://host?", "cpu").unwrap(), "redis://host?namespace=cpu");
+        assert_eq!(AnyStore::open(&pool("redis://host", "cuda").unwrap()).unwrap().pool(), "cuda");
+        assert_eq!(AnyStore::open("redis://host").unwrap().pool(), "default");
+        assert_eq!(
+            pool(&url, "cpu").unwrap_err(),
+            "pool `cpu` is not possible with `redis://…@host/1?password_file=x&namespace=cuda`: \
+             the address names the namespace `cuda`: leave one of them out"
+        );
+        assert!(pool("redis://host", "Big Pool").is_err());
+        assert_eq!(pool("sqlite:a.db", "default").unwrap(), "sqlite:a.db");
+        assert_eq!(
+            pool("sqlite:a.db", "cuda").unwrap_err(),
+            "pool `cuda` is not possible with `sqlite:a.db`: a file is one pool, `default`: take another file, or a Redis server"
+        );
+        assert_eq!(AnyStore::open("sqlite::memory:").unwrap().pool(), "default");
     }
 
     #[test]

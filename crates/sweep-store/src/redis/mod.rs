@@ -52,6 +52,7 @@ use scripts::{
 };
 
 pub use address::PASSWORD;
+pub(crate) use address::{NAMESPACE, with_pool};
 pub(crate) use connection::is_retryable;
 
 /// Runs that one call of `tick.lua` walks or puts in line at most: about 30 µs each.
@@ -82,6 +83,11 @@ impl Redis {
     /// Its URL, without credentials.
     pub(crate) fn address(&self) -> impl fmt::Display + '_ {
         &self.0.link.address
+    }
+
+    /// The namespace: the atomic unit, one per pool of workers.
+    pub fn pool(&self) -> &str {
+        &self.0.link.address.namespace
     }
 
     /// The store at `url`: `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]`, `rediss://…` with TLS, or
