@@ -13,5 +13,5 @@ pub mod written;
 
 pub use find::{FindError, find, find_run};
 pub use keep::keep;
-pub use submit::{SubmitError, submit};
+pub use submit::{SubmitError, Terms, submit, submit_on};
 pub use view::{View, ViewError};

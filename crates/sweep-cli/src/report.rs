@@ -5,11 +5,12 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use coordinator::View;
 use sweep_report::{table, terminal};
-use sweep_store::{AnyStore, Command, Now, Reads, Store};
+use sweep_store::Command;
 
 use crate::args::{ExportArgs, Format, Global, ReportArgs, SweepArgs};
 use crate::exit::{Ended, WrongInput};
 use crate::home::Home;
+use crate::source::{Source, find};
 use crate::{load, out, stored};
 
 pub(crate) fn compare(args: &SweepArgs, global: &Global) -> Result<Ended> {
@@ -74,28 +75,25 @@ pub(crate) fn write(view: &View, dir: &Path) -> Result<()> {
 }
 
 /// Records that verdicts were shown: seeds added afterwards are marked in later reports.
-pub(crate) async fn record_look(store: &AnyStore, view: &View) {
-    if let Err(error) = store.control(Now::Server, &Command::Reported(view.status.id.clone())).await
-    {
-        tracing::warn!(%error, "could not record that the report was looked at");
+pub(crate) async fn record_look(source: &Source, view: &View) {
+    if let Err(error) = source.control(&Command::Reported(view.status.id.clone())).await {
+        tracing::warn!("could not record that the report was looked at: {error:#}");
     }
 }
 
 fn view(sweep: &str, global: &Global) -> Result<View> {
-    let store = stored::open_to_read(global)?;
     stored::block_on(async {
-        let status = stored::find(&store, Some(sweep)).await?;
-        Ok(View::read(&store, &status.id).await?)
+        let source = Source::to_read(global)?;
+        let status = find(&source, Some(sweep)).await?;
+        Ok(View::read(&source, &status.id).await?)
     })
 }
 
 /// As [`record_look`], for commands that read.
 fn looked_at(view: &View, global: &Global) {
-    let recorded = stored::open(global).and_then(|store| {
-        stored::block_on(async {
-            record_look(&store, view).await;
-            Ok(())
-        })
+    let recorded = stored::block_on(async {
+        record_look(&Source::to_change(global)?, view).await;
+        Ok(())
     });
     if let Err(error) = recorded {
         tracing::warn!("could not record that the report was looked at: {error:#}");
