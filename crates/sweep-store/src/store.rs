@@ -53,7 +53,8 @@ store_trait! {
     /// One sweep with its document.
     fn sweep(&self, sweep: &SweepId) -> Option<(SweepStatus, Document)>;
     /// A page of a sweep's runs in the order of the sweep, of all states or those in `states`; `after`: where the last page ended.
-    fn runs(&self, sweep: &SweepId, states: &[StateName], after: Option<&PageCursor>, limit: u32) -> RunPage;
+    /// Without `with_results` no result is read and every `result` is `None`: for lists, which show none of it.
+    fn runs(&self, sweep: &SweepId, states: &[StateName], with_results: bool, after: Option<&PageCursor>, limit: u32) -> RunPage;
     /// All runs of a sweep with their results, in the order of the sweep: what a report is made of.
     fn results(&self, sweep: &SweepId) -> Vec<RunRecord>;
     /// One run with its attempts, their errors and the ends of their logs.

@@ -424,14 +424,15 @@ impl Reads for Redis {
         &self,
         sweep: &SweepId,
         states: &[StateName],
+        with_results: bool,
         after: Option<&PageCursor>,
         limit: u32,
     ) -> Result<RunPage, StoreError> {
-        self.read_runs(sweep, states, after, Some(limit)).await
+        self.read_runs(sweep, states, with_results, after, Some(limit)).await
     }
 
     async fn results(&self, sweep: &SweepId) -> Result<Vec<RunRecord>, StoreError> {
-        Ok(self.read_runs(sweep, &[], None, None).await?.runs)
+        Ok(self.read_runs(sweep, &[], true, None, None).await?.runs)
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<RunDetail>, StoreError> {

@@ -85,6 +85,7 @@ impl Redis {
         &self,
         sweep: &SweepId,
         states: &[StateName],
+        with_results: bool,
         after: Option<&PageCursor>,
         limit: Option<u32>,
     ) -> Result<RunPage, StoreError> {
@@ -98,6 +99,7 @@ impl Redis {
                 sweep: sweep.as_str(),
                 after: &place,
                 states: &letters,
+                results: with_results,
                 limit: left.min(PIECE),
                 visit: PIECE,
             };

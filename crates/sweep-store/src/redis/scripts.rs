@@ -174,6 +174,7 @@ pub(super) struct RunsArgs<'a> {
     pub(super) sweep: &'a str,
     pub(super) after: &'a str,
     pub(super) states: &'a str,
+    pub(super) results: bool,
     pub(super) limit: u32,
     pub(super) visit: u32,
 }

@@ -263,16 +263,20 @@ impl Reads for Sqlite {
         &self,
         sweep: &SweepId,
         states: &[StateName],
+        with_results: bool,
         after: Option<&PageCursor>,
         limit: u32,
     ) -> Result<RunPage, StoreError> {
         let (sweep, states, after) = (sweep.clone(), states.to_vec(), after.cloned());
-        self.read(move |conn| reads::runs(conn, &sweep, &states, after.as_ref(), Some(limit))).await
+        self.read(move |conn| {
+            reads::runs(conn, &sweep, &states, with_results, after.as_ref(), Some(limit))
+        })
+        .await
     }
 
     async fn results(&self, sweep: &SweepId) -> Result<Vec<RunRecord>, StoreError> {
         let sweep = sweep.clone();
-        self.read(move |conn| Ok(reads::runs(conn, &sweep, &[], None, None)?.runs)).await
+        self.read(move |conn| Ok(reads::runs(conn, &sweep, &[], true, None, None)?.runs)).await
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<RunDetail>, StoreError> {

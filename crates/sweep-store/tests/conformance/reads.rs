@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sweep_core::ids::{Digest, SweepId};
 use sweep_core::lifecycle::StateName;
+use sweep_core::record::RunRecord;
 use sweep_store::{
     Command, Demand, EventCursor, EventKind, Events, NewSweep, Policy, Progress, Store,
 };
@@ -19,7 +20,7 @@ pub(crate) async fn pages_go_through_a_sweep_in_order<S: Store>(h: Harness<S>) {
     let id = sweep("a").id;
     let (mut seen, mut cursor) = (Vec::new(), None);
     loop {
-        let page = h.store.runs(&id, &[], cursor.as_ref(), 3).await.unwrap();
+        let page = h.store.runs(&id, &[], true, cursor.as_ref(), 3).await.unwrap();
         seen.extend(page.runs);
         cursor = page.next;
         if cursor.is_none() {
@@ -34,13 +35,21 @@ pub(crate) async fn pages_go_through_a_sweep_in_order<S: Store>(h: Harness<S>) {
     );
     assert_eq!((seen[1].result.clone(), seen[1].error.as_deref()), (None, Some("bad input")));
     assert_eq!((seen[3].state, seen[3].fence, seen[3].attempts), (StateName::Queued, None, 0));
-    let ended =
-        h.store.runs(&id, &[StateName::Succeeded, StateName::Failed], None, 100).await.unwrap();
+    let ended = h
+        .store
+        .runs(&id, &[StateName::Succeeded, StateName::Failed], true, None, 100)
+        .await
+        .unwrap();
     assert_eq!(ended.runs, seen[..3]);
+    let brief = h.store.runs(&id, &[], false, None, 100).await.unwrap().runs;
+    assert!(brief.iter().all(|record| record.result.is_none()));
+    for (brief, full) in brief.into_iter().zip(&seen) {
+        assert_eq!(RunRecord { result: full.result.clone(), ..brief }, *full);
+    }
     let states = h.store.states(&[run(1).id, run(50).id]).await.unwrap();
     assert_eq!(states, [Some(StateName::Failed), None]);
     let lease = h.lease("w").await;
-    let leased = h.store.runs(&id, &[StateName::Leased], None, 9).await.unwrap();
+    let leased = h.store.runs(&id, &[StateName::Leased], false, None, 9).await.unwrap();
     assert_eq!(
         (leased.runs[0].holder.as_deref(), leased.runs[0].fence),
         (Some("w/0"), Some(lease.fence))
@@ -54,7 +63,10 @@ pub(crate) async fn an_unknown_name_is_none<S: Store>(h: Harness<S>) {
     assert!(h.store.results(&id).await.unwrap().is_empty());
     assert!(h.store.sweeps().await.unwrap().is_empty());
     assert!(
-        h.store.runs(&id, &[], Some(&sweep_store::PageCursor("x".to_owned())), 5).await.is_err()
+        h.store
+            .runs(&id, &[], false, Some(&sweep_store::PageCursor("x".to_owned())), 5)
+            .await
+            .is_err()
     );
 }
 

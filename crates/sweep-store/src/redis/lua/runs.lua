@@ -5,6 +5,7 @@
 local a = args({
   sweep = 'string', after = 'string', -- the last place visited before, '' for the start
   states = 'string', -- letters of the states to be shown, '' for all
+  results = 'boolean', -- whether results are read
   limit = 'number', -- runs shown at most
   visit = 'number', -- members looked at most
 })
@@ -21,7 +22,7 @@ for i, found in ipairs(places) do
   local st = cmsgpack.unpack(packed)[1]
   if a.states == '' or string.find(a.states, st, 1, true) then
     local time = st == 'l' and redis.call('ZSCORE', K.lease, id) or st == 'd' and redis.call('ZSCORE', K.delay, id) or ''
-    local result = st == 's' and redis.call('HGET', K.result, id) or ''
+    local result = a.results and st == 's' and redis.call('HGET', K.result, id) or ''
     table.insert(reply, { found, packed, time, redis.call('HGET', K.spec, id), result })
     if #reply > a.limit then
       break
