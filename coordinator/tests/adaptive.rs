@@ -15,7 +15,7 @@ use sweep_core::result::RunResult;
 use sweep_core::sweep::{Plan, Sweep};
 use sweep_core::trainer::Trainer;
 use sweep_store::blobs::Blobs;
-use sweep_store::{AnyStore, Command, NewSweep, Now, Policy, Store};
+use sweep_store::{AnyStore, Command, NewSweep, Now, Policy, Reads, Store};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::fake::{FakeBehaviour, FakeTrainer};

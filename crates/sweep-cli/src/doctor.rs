@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use sweep_store::{AnyStore, Store, StoreError};
+use sweep_store::{AnyStore, Reads, StoreError};
 use sweep_train::device::Device;
 
 use crate::args::{DoctorArgs, Global};

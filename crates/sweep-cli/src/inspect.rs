@@ -7,7 +7,7 @@ use sweep_core::lifecycle::StateName;
 use sweep_core::record::RunRecord;
 use sweep_core::result::EpochMetrics;
 use sweep_report::terminal;
-use sweep_store::{RunDetail, Store, SweepStatus};
+use sweep_store::{Reads, RunDetail, SweepStatus};
 
 use crate::args::{CurvesArgs, Global, JsonArgs, OptionalSweepArgs, RunsArgs};
 use crate::exit::{Ended, WrongInput};

@@ -6,7 +6,7 @@ use sweep_core::lifecycle::StateName;
 use sweep_core::record::RunRecord;
 use sweep_core::sweep::{Plan, Sweep};
 use sweep_report::planning;
-use sweep_store::Store;
+use sweep_store::Reads;
 
 use crate::args::{Global, PlanArgs};
 use crate::exit::Ended;

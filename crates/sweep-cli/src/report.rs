@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use coordinator::View;
 use sweep_report::{table, terminal};
-use sweep_store::{AnyStore, Command, Now, Store};
+use sweep_store::{AnyStore, Command, Now, Reads, Store};
 
 use crate::args::{ExportArgs, Format, Global, ReportArgs, SweepArgs};
 use crate::exit::{Ended, WrongInput};

@@ -7,7 +7,7 @@ use coordinator::View;
 use sweep_core::ids::SweepId;
 use sweep_report::terminal;
 use sweep_store::blobs::Blobs;
-use sweep_store::{AnyStore, EventKind, Events, Policy, Store, SweepStatus};
+use sweep_store::{AnyStore, EventKind, Events, Policy, Reads, Store, SweepStatus};
 use tokio_util::sync::CancellationToken;
 use worker::{Options, Worker};
 

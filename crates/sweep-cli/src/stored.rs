@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use sweep_core::ids::SweepId;
-use sweep_store::{AnyStore, Command, Now, Policy, Store, SweepStatus};
+use sweep_store::{AnyStore, Command, Now, Policy, Reads, Store, SweepStatus};
 
 use crate::args::{Global, SweepArgs};
 use crate::exit::{Ended, WrongInput};

@@ -78,6 +78,40 @@ pub struct Document {
     /// What the looks of an adaptive sweep decided, oldest first. Never computed again: a run retried later changes nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rounds: Vec<Round>,
+    /// Files that workers need and fetch by digest: packed data sets and weights. A built-in data set needs none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<InputFile>,
+}
+
+/// A file that training reads, kept as a blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// What it is.
+    pub input: Input,
+    /// Of its bytes: the blob's name.
+    pub digest: crate::ids::Digest,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// What a file of a sweep is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// A data set's pictures, decoded and resized.
+    Pack {
+        /// [`DataSetInfo::content`].
+        content: crate::ids::Digest,
+        /// [`DataSetInfo::split`].
+        split: crate::ids::Digest,
+        /// Side of its pictures, pixels.
+        image_size: u32,
+    },
+    /// Pretrained weights, by the identity that runs carry.
+    Weights {
+        /// Of the weights.
+        content: crate::ids::Digest,
+    },
 }
 
 impl Sweep {
@@ -128,6 +162,7 @@ impl Sweep {
             datasets,
             analysis: self.analysis().digest(),
             rounds: Vec::new(),
+            inputs: Vec::new(),
         }
     }
 

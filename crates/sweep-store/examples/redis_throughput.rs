@@ -9,7 +9,7 @@ mod load;
 use std::time::Instant;
 
 use sweep_store::{
-    AnyStore, Holder, Leased, NewSweep, Now, Outcome, Policy, Progress, RequestId, Store,
+    AnyStore, Holder, Leased, NewSweep, Now, Outcome, Policy, Progress, Reads, RequestId, Store,
     StoreError, Wish,
 };
 

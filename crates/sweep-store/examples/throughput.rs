@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use sweep_store::{
-    AnyStore, Holder, Leased, Now, Outcome, Policy, Progress, RequestId, Store, StoreError, Wish,
+    AnyStore, Holder, Leased, Now, Outcome, Policy, Progress, Reads, RequestId, Store, StoreError,
+    Wish,
 };
 
 /// User and system time of this process in seconds; the kernel counts in hundredths.

@@ -26,16 +26,14 @@ use crate::words::{
 };
 
 macro_rules! store_trait {
-    ($($(#[$doc:meta])* fn $name:ident(&self $(, $arg:ident: $type:ty)* $(,)?) -> $reply:ty;)*) => {
-        /// Where sweeps, runs and leases live.
-        ///
-        /// Every changing call is one atomic step and may be sent again: the reply may get lost, the effect does not double.
-        /// The future may be dropped at any time; the step then happens or not, but never by half.
-        pub trait Store: Clone + Send + Sync + 'static {
+    ($(#[$of:meta])* trait $trait:ident: $above:path;
+     $($(#[$doc:meta])* fn $name:ident(&self $(, $arg:ident: $type:ty)* $(,)?) -> $reply:ty;)*) => {
+        $(#[$of])*
+        pub trait $trait: $above + Clone + Send + Sync + 'static {
             $($(#[$doc])* fn $name(&self $(, $arg: $type)*) -> impl Future<Output = Result<$reply, StoreError>> + Send;)*
         }
 
-        impl Store for AnyStore {
+        impl $trait for AnyStore {
             $(async fn $name(&self $(, $arg: $type)*) -> Result<$reply, StoreError> {
                 match self {
                     Self::Sqlite(store) => store.$name($($arg),*).await,
@@ -47,6 +45,38 @@ macro_rules! store_trait {
 }
 
 store_trait! {
+    /// What people see of a store, directly or through a coordinator. Nothing here changes it.
+    trait Reads: Send;
+
+    /// All sweeps, newest first.
+    fn sweeps(&self) -> Vec<SweepStatus>;
+    /// One sweep with its document.
+    fn sweep(&self, sweep: &SweepId) -> Option<(SweepStatus, Document)>;
+    /// A page of a sweep's runs in the order of the sweep, of all states or those in `states`; `after`: where the last page ended.
+    fn runs(&self, sweep: &SweepId, states: &[StateName], after: Option<&PageCursor>, limit: u32) -> RunPage;
+    /// All runs of a sweep with their results, in the order of the sweep: what a report is made of.
+    fn results(&self, sweep: &SweepId) -> Vec<RunRecord>;
+    /// One run with its attempts, their errors and the ends of their logs.
+    fn run(&self, run: &RunId) -> Option<RunDetail>;
+    /// States of these runs, in their order; `None` where unknown. For "new against known" before submitting.
+    fn states(&self, runs: &[RunId]) -> Vec<Option<StateName>>;
+    /// What an autoscaler needs.
+    fn demand(&self) -> Demand;
+    /// Slots heard of in the last hour.
+    fn workers(&self) -> Vec<WorkerStatus>;
+    /// The end of the event stream. Take it first, then read: replay from it leaves no gap.
+    fn event_cursor(&self) -> EventCursor;
+    /// What happened after `after`; waits up to `wait` for something to happen.
+    fn events(&self, after: &EventCursor, wait: Duration) -> Events;
+}
+
+store_trait! {
+    /// Where sweeps, runs and leases live.
+    ///
+    /// Every changing call is one atomic step and may be sent again: the reply may get lost, the effect does not double.
+    /// The future may be dropped at any time; the step then happens or not, but never by half.
+    trait Store: Reads;
+
     /// Adds runs (at most 500) to a sweep and the sweep to the store; `last` says that all runs of the round have arrived.
     /// A new round is taken only when the present one is complete, and by a cancelled sweep never: round 0 reopens it.
     fn submit(&self, now: Now, sweep: &NewSweep, runs: &[Run], last: bool) -> Submitted;
@@ -60,31 +90,10 @@ store_trait! {
     fn control(&self, now: Now, command: &Command) -> ();
     /// Maintenance: expired leases, due runs, walks, pruning. Each second by any number of callers; again at once on `more`.
     fn tick(&self, now: Now, policy: &Policy) -> Ticked;
-
-    /// All sweeps, newest first.
-    fn sweeps(&self) -> Vec<SweepStatus>;
-    /// One sweep with its document.
-    fn sweep(&self, sweep: &SweepId) -> Option<(SweepStatus, Document)>;
-    /// A page of a sweep's runs in the order of the sweep, of all states or those in `states`; `after`: where the last page ended.
-    fn runs(&self, sweep: &SweepId, states: &[StateName], after: Option<&PageCursor>, limit: u32) -> RunPage;
-    /// All runs of a sweep with their results, in the order of the sweep: what a report is made of.
-    fn results(&self, sweep: &SweepId) -> Vec<RunRecord>;
-    /// One run with its attempts, their errors and the ends of their logs.
-    fn run(&self, run: &RunId) -> Option<RunDetail>;
     /// Epoch metrics of a run that has not ended; empty once it has.
     fn live(&self, run: &RunId) -> RunProgress;
-    /// States of these runs, in their order; `None` where unknown. For "new against known" before submitting.
-    fn states(&self, runs: &[RunId]) -> Vec<Option<StateName>>;
-    /// What an autoscaler needs.
-    fn demand(&self) -> Demand;
-    /// Slots heard of in the last hour.
-    fn workers(&self) -> Vec<WorkerStatus>;
     /// Blobs that unfinished runs point to: never collect these.
     fn checkpoints(&self) -> BTreeSet<Digest>;
-    /// The end of the event stream. Take it first, then read: replay from it leaves no gap.
-    fn event_cursor(&self) -> EventCursor;
-    /// What happened after `after`; waits up to `wait` for something to happen.
-    fn events(&self, after: &EventCursor, wait: Duration) -> Events;
     /// Promises that do not hold: empty on a sound store. Reads everything; for tests and a deep doctor.
     fn violations(&self) -> Vec<String>;
 }

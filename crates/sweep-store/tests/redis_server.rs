@@ -11,7 +11,7 @@ use sweep_core::lifecycle::StateName;
 use sweep_core::result::DeviceKind;
 use sweep_store::{
     AnyStore, Applied, Command, Events, Holder, Lease, Leased, Now, Outcome, Policy, Progress,
-    RequestId, Store, StoreError, Submitted, Wish,
+    Reads, RequestId, Store, StoreError, Submitted, Wish,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};

@@ -66,6 +66,7 @@ pub(crate) fn sweep(runs: u32) -> NewSweep {
         datasets: Vec::new(),
         analysis: Analysis::default().digest(),
         rounds: Vec::new(),
+        inputs: Vec::new(),
     };
     NewSweep {
         id: SweepId::of(&Digest([3; 32])),

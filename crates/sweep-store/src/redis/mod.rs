@@ -38,7 +38,7 @@ use crate::read::{
     Demand, EVENT_WAIT_MAX, EventCursor, Events, PageCursor, RunDetail, RunPage, RunProgress,
     SweepStatus, WorkerStatus,
 };
-use crate::store::Store;
+use crate::store::{Reads, Store};
 use crate::words::{
     Applied, Command, Lease, Leased, NewSweep, Now, Order, Outcome, Progress, Submitted, Ticked,
     Wish,
@@ -387,6 +387,21 @@ impl Store for Redis {
         }
     }
 
+    async fn live(&self, run: &RunId) -> Result<RunProgress, StoreError> {
+        Ok(self.read_run(run).await?.and_then(|detail| detail.progress).unwrap_or_default())
+    }
+
+    async fn checkpoints(&self) -> Result<BTreeSet<Digest>, StoreError> {
+        self.read_checkpoints().await
+    }
+
+    async fn violations(&self) -> Result<Vec<String>, StoreError> {
+        let found: Boxed<'_, _> = Box::pin(self.check());
+        found.await
+    }
+}
+
+impl Reads for Redis {
     async fn sweeps(&self) -> Result<Vec<SweepStatus>, StoreError> {
         self.read_sweeps().await
     }
@@ -413,10 +428,6 @@ impl Store for Redis {
         self.read_run(run).await
     }
 
-    async fn live(&self, run: &RunId) -> Result<RunProgress, StoreError> {
-        Ok(self.read_run(run).await?.and_then(|detail| detail.progress).unwrap_or_default())
-    }
-
     async fn states(&self, runs: &[RunId]) -> Result<Vec<Option<StateName>>, StoreError> {
         self.read_states(runs).await
     }
@@ -429,10 +440,6 @@ impl Store for Redis {
         self.read_workers().await
     }
 
-    async fn checkpoints(&self) -> Result<BTreeSet<Digest>, StoreError> {
-        self.read_checkpoints().await
-    }
-
     async fn event_cursor(&self) -> Result<EventCursor, StoreError> {
         events::end(self.link()).await
     }
@@ -440,11 +447,6 @@ impl Store for Redis {
     async fn events(&self, after: &EventCursor, wait: Duration) -> Result<Events, StoreError> {
         let found: Boxed<'_, _> =
             Box::pin(events::after(self.link(), after, wait.min(EVENT_WAIT_MAX)));
-        found.await
-    }
-
-    async fn violations(&self) -> Result<Vec<String>, StoreError> {
-        let found: Boxed<'_, _> = Box::pin(self.check());
         found.await
     }
 }

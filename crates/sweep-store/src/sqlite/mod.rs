@@ -38,7 +38,7 @@ use crate::read::{
     Demand, EventCursor, Events, PageCursor, RunDetail, RunPage, RunProgress, SweepStatus,
     WorkerStatus,
 };
-use crate::store::Store;
+use crate::store::{Reads, Store};
 use crate::words::{
     Applied, Command, Leased, NewSweep, Now, Order, Outcome, Progress, Submitted, Ticked, Wish,
 };
@@ -216,6 +216,21 @@ impl Store for Sqlite {
         self.write(now, move |step| tick::tick(step, &policy)).await
     }
 
+    async fn live(&self, run: &RunId) -> Result<RunProgress, StoreError> {
+        let run = run.clone();
+        self.read(move |conn| reads::live(conn, &run)).await
+    }
+
+    async fn checkpoints(&self) -> Result<BTreeSet<Digest>, StoreError> {
+        self.read(reads::checkpoints).await
+    }
+
+    async fn violations(&self) -> Result<Vec<String>, StoreError> {
+        self.read(check::violations).await
+    }
+}
+
+impl Reads for Sqlite {
     async fn sweeps(&self) -> Result<Vec<SweepStatus>, StoreError> {
         self.read(reads::sweeps).await
     }
@@ -246,11 +261,6 @@ impl Store for Sqlite {
         self.read(move |conn| reads::run(conn, &run)).await
     }
 
-    async fn live(&self, run: &RunId) -> Result<RunProgress, StoreError> {
-        let run = run.clone();
-        self.read(move |conn| reads::live(conn, &run)).await
-    }
-
     async fn states(&self, runs: &[RunId]) -> Result<Vec<Option<StateName>>, StoreError> {
         let runs = runs.to_vec();
         self.read(move |conn| reads::states(conn, &runs)).await
@@ -262,10 +272,6 @@ impl Store for Sqlite {
 
     async fn workers(&self) -> Result<Vec<WorkerStatus>, StoreError> {
         self.read(reads::workers).await
-    }
-
-    async fn checkpoints(&self) -> Result<BTreeSet<Digest>, StoreError> {
-        self.read(reads::checkpoints).await
     }
 
     async fn event_cursor(&self) -> Result<EventCursor, StoreError> {
@@ -285,9 +291,5 @@ impl Store for Sqlite {
             }
             events::wait(commits.as_mut(), deadline).await;
         }
-    }
-
-    async fn violations(&self) -> Result<Vec<String>, StoreError> {
-        self.read(check::violations).await
     }
 }

@@ -223,6 +223,7 @@ pub(crate) fn sweep(name: &str) -> NewSweep {
         datasets: Vec::new(),
         analysis: Analysis::default().digest(),
         rounds: Vec::new(),
+        inputs: Vec::new(),
     };
     NewSweep {
         id: SweepId::of(&Digest::of(name.as_bytes())),
