@@ -13,7 +13,7 @@ use tokio::fs::File;
 use super::problem::{Kind, Problem};
 
 /// Where blobs are.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Shelf {
     root: PathBuf,
     blobs: Blobs,
@@ -25,7 +25,7 @@ impl Shelf {
     /// # Errors
     /// [`BlobError::Io`] when it cannot be made.
     pub fn open(root: &Path) -> Result<Self, BlobError> {
-        Ok(Self { root: root.to_owned(), blobs: Blobs::open(root)? })
+        Ok(Self { root: root.to_owned(), blobs: Blobs::directory(root)? })
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -87,9 +87,7 @@ impl Shelf {
         live: BTreeSet<Digest>,
         written_before: SystemTime,
     ) -> Result<Collected, BlobError> {
-        let blobs = self.blobs.clone();
-        let collected = tokio::task::spawn_blocking(move || blobs.collect(&live, written_before));
-        collected.await.unwrap_or_else(|_| Ok(Collected::default()))
+        self.blobs.collect(&live, written_before).await
     }
 }
 

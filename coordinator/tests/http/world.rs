@@ -169,7 +169,7 @@ impl World {
         let policy = Policy { poll, poll_min: poll, poll_max: 4 * poll, ..Policy::default() };
         let options = Options { slots: 2, policy, ..Options::default() };
         let stop = CancellationToken::new();
-        let blobs = Blobs::open(&self.blobs).unwrap();
+        let blobs = Blobs::directory(&self.blobs).unwrap();
         let work = tokio::spawn(
             Worker::new(self.store.clone(), blobs, trainers, options).run(stop.clone()),
         );
