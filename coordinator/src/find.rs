@@ -30,6 +30,9 @@ pub enum FindError {
     Store(#[from] StoreError),
 }
 
+/// Names that a message lists.
+const NAMES: usize = 20;
+
 /// The sweep that `text` names; the newest one without `text`.
 ///
 /// # Errors
@@ -53,12 +56,19 @@ pub async fn find(store: &impl Reads, text: Option<&str>) -> Result<SweepStatus,
 }
 
 fn unknown(text: &str, sweeps: &[SweepStatus]) -> FindError {
-    let mut names: Vec<_> = sweeps.iter().map(|sweep| sweep.name.as_str()).collect();
-    names.dedup();
+    let mut names: Vec<&str> = Vec::new();
+    for sweep in sweeps {
+        // A store may have thousands: the newest are likely meant.
+        if names.len() <= NAMES && !names.contains(&sweep.name.as_str()) {
+            names.push(&sweep.name);
+        }
+    }
+    let more = if names.len() > NAMES { ", …" } else { "" };
+    names.truncate(NAMES);
     let known = if names.is_empty() {
         "the store has none yet".to_owned()
     } else {
-        format!("known: {}", names.join(", "))
+        format!("known: {}{more}", names.join(", "))
     };
     FindError::UnknownSweep { text: text.to_owned(), known }
 }

@@ -94,7 +94,7 @@ impl World {
             Box::new(FakeTrainer::new(behaviour.clone(), &datasets)) as Box<dyn Trainer>
         });
         let options = Options { slots: 2, policy: policy(), ..Options::default() };
-        let blobs = Blobs::open(self.blobs.path()).unwrap();
+        let blobs = Blobs::directory(self.blobs.path()).unwrap();
         let stop = CancellationToken::new();
         let worker = Worker::new(self.store.clone(), blobs, trainers, options);
         (tokio::spawn(worker.run(stop.clone())), stop)

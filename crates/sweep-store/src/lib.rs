@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`words`] (what is said to a store and what it answers), [`policy`] (the numbers a caller sets), [`read`]
 //! (what readers see), [`store`] (the traits and [`AnyStore`], picked by URL), [`sqlite`], [`mod@redis`],
-//! [`durability`] (what a power loss may cost), [`blobs`] (checkpoints as files).
+//! [`durability`] (what a power loss may cost), [`blobs`] (files in a directory, a bucket, behind a coordinator).
 //! The life cycle itself is pure and lives in [`sweep_core::lifecycle`]. Not here: HTTP, training, reports.
 
 pub mod blobs;
@@ -17,7 +17,7 @@ pub mod store;
 pub mod words;
 
 pub use durability::Warning;
-pub use error::StoreError;
+pub use error::{Refusal, StoreError};
 pub use policy::Policy;
 pub use read::{
     AttemptEnding, AttemptRecord, Counts, Demand, Event, EventCursor, EventKind, Events,

@@ -228,51 +228,6 @@ impl Store for Sqlite {
     async fn violations(&self) -> Result<Vec<String>, StoreError> {
         self.read(check::violations).await
     }
-}
-
-impl Reads for Sqlite {
-    async fn sweeps(&self) -> Result<Vec<SweepStatus>, StoreError> {
-        self.read(reads::sweeps).await
-    }
-
-    async fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepStatus, Document)>, StoreError> {
-        let sweep = sweep.clone();
-        self.read(move |conn| reads::sweep(conn, &sweep)).await
-    }
-
-    async fn runs(
-        &self,
-        sweep: &SweepId,
-        states: &[StateName],
-        after: Option<&PageCursor>,
-        limit: u32,
-    ) -> Result<RunPage, StoreError> {
-        let (sweep, states, after) = (sweep.clone(), states.to_vec(), after.cloned());
-        self.read(move |conn| reads::runs(conn, &sweep, &states, after.as_ref(), Some(limit))).await
-    }
-
-    async fn results(&self, sweep: &SweepId) -> Result<Vec<RunRecord>, StoreError> {
-        let sweep = sweep.clone();
-        self.read(move |conn| Ok(reads::runs(conn, &sweep, &[], None, None)?.runs)).await
-    }
-
-    async fn run(&self, run: &RunId) -> Result<Option<RunDetail>, StoreError> {
-        let run = run.clone();
-        self.read(move |conn| reads::run(conn, &run)).await
-    }
-
-    async fn states(&self, runs: &[RunId]) -> Result<Vec<Option<StateName>>, StoreError> {
-        let runs = runs.to_vec();
-        self.read(move |conn| reads::states(conn, &runs)).await
-    }
-
-    async fn demand(&self) -> Result<Demand, StoreError> {
-        self.read(reads::demand).await
-    }
-
-    async fn workers(&self) -> Result<Vec<WorkerStatus>, StoreError> {
-        self.read(reads::workers).await
-    }
 
     async fn event_cursor(&self) -> Result<EventCursor, StoreError> {
         self.read(events::end).await
@@ -291,5 +246,54 @@ impl Reads for Sqlite {
             }
             events::wait(commits.as_mut(), deadline).await;
         }
+    }
+}
+
+impl Reads for Sqlite {
+    async fn sweeps(&self) -> Result<Vec<SweepStatus>, StoreError> {
+        self.read(reads::sweeps).await
+    }
+
+    async fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepStatus, Document)>, StoreError> {
+        let sweep = sweep.clone();
+        self.read(move |conn| reads::sweep(conn, &sweep)).await
+    }
+
+    async fn runs(
+        &self,
+        sweep: &SweepId,
+        states: &[StateName],
+        with_results: bool,
+        after: Option<&PageCursor>,
+        limit: u32,
+    ) -> Result<RunPage, StoreError> {
+        let (sweep, states, after) = (sweep.clone(), states.to_vec(), after.cloned());
+        self.read(move |conn| {
+            reads::runs(conn, &sweep, &states, with_results, after.as_ref(), Some(limit))
+        })
+        .await
+    }
+
+    async fn results(&self, sweep: &SweepId) -> Result<Vec<RunRecord>, StoreError> {
+        let sweep = sweep.clone();
+        self.read(move |conn| Ok(reads::runs(conn, &sweep, &[], true, None, None)?.runs)).await
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<RunDetail>, StoreError> {
+        let run = run.clone();
+        self.read(move |conn| reads::run(conn, &run)).await
+    }
+
+    async fn states(&self, runs: &[RunId]) -> Result<Vec<Option<StateName>>, StoreError> {
+        let runs = runs.to_vec();
+        self.read(move |conn| reads::states(conn, &runs)).await
+    }
+
+    async fn demand(&self) -> Result<Demand, StoreError> {
+        self.read(reads::demand).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerStatus>, StoreError> {
+        self.read(reads::workers).await
     }
 }
