@@ -6,7 +6,7 @@ use crate::canonical;
 use crate::dataset::DataSetRef;
 use crate::ids::{ConfigurationId, Digest, RunId};
 use crate::loss::Loss;
-use crate::model::Model;
+use crate::model::{Backbone, Model, Neck};
 use crate::training::Training;
 
 /// Bumped by hand when a change of the code changes results for the same inputs, so that old results are not joined.
@@ -47,13 +47,21 @@ pub struct Run {
     pub spec: RunSpec,
 }
 
+/// Like [`Model`], its weights by content alone.
+#[derive(Serialize)]
+struct ModelIdentity<'a> {
+    backbone: Backbone,
+    weights: String,
+    neck: &'a Option<Neck>,
+}
+
 #[derive(Serialize)]
 struct Identity<'a> {
     semantics: u32,
     content: &'a Digest,
     split: &'a Digest,
     loss: &'a Loss,
-    model: &'a Model,
+    model: ModelIdentity<'a>,
     training: &'a Training,
     #[serde(skip_serializing_if = "Option::is_none")]
     seed: Option<u64>,
@@ -71,7 +79,11 @@ impl Configuration {
             content: &self.dataset.content,
             split: &self.dataset.split,
             loss: &self.loss,
-            model: &self.model,
+            model: ModelIdentity {
+                backbone: self.model.backbone,
+                weights: self.model.weights.identity(),
+                neck: &self.model.neck,
+            },
             training: &self.training,
             seed,
         }

@@ -70,6 +70,7 @@ pub(crate) fn sweep(runs: u32) -> NewSweep {
         analysis: Analysis::default().digest(),
         rounds: Vec::new(),
         inputs: Vec::new(),
+        weights: Vec::new(),
     };
     NewSweep {
         id: SweepId::of(&Digest([3; 32])),

@@ -228,6 +228,7 @@ pub(crate) fn sweep(name: &str) -> NewSweep {
         analysis: Analysis::default().digest(),
         rounds: Vec::new(),
         inputs: Vec::new(),
+        weights: Vec::new(),
     };
     NewSweep {
         id: SweepId::of(&Digest::of(name.as_bytes())),
