@@ -65,7 +65,7 @@ const WRONG_TEXTS: &[Case] = &[
     (
         "an archive that is a list",
         "name: a\nsource:\n  archive: [a.zip]\n",
-        3,
+        2,
         &["the path of an archive, or a map"],
     ),
     (
