@@ -19,6 +19,16 @@ impl Home {
         self.dir.join("cache")
     }
 
+    /// Published weights.
+    pub(crate) fn weights(&self) -> PathBuf {
+        self.cache().join("weights")
+    }
+
+    /// Features of frozen backbones.
+    pub(crate) fn features(&self) -> PathBuf {
+        self.cache().join("features")
+    }
+
     /// Checkpoints.
     pub(crate) fn blobs(&self) -> PathBuf {
         self.dir.join("blobs")

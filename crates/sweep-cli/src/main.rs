@@ -21,6 +21,7 @@ mod run;
 mod stopping;
 mod stored;
 mod trainers;
+mod weights;
 
 use std::process::ExitCode;
 

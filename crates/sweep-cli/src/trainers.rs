@@ -20,7 +20,7 @@ use worker::fake::{FakeBehaviour, FakeTrainer};
 use crate::args::RunArgs;
 use crate::exit::WrongInput;
 use crate::home::Home;
-use crate::progress;
+use crate::{load, progress, weights};
 
 /// How a sweep is trained here.
 pub(crate) struct Trainers {
@@ -64,15 +64,20 @@ impl Trainers {
             args.slots.map_or_else(|| default_slots(plan, device.kind(), cores), usize::from);
         let threads = NonZeroUsize::new(cores / slots).unwrap_or(NonZeroUsize::MIN);
         let source = source(plan, datasets, home)?;
+        let weights = weights::source(plan, &home.weights(), load::base(&args.file))?;
+        let features = home.features();
         let factory: TrainerFactory = Arc::new(move || {
-            Box::new(BurnTrainer::new(device, threads, source.clone())) as Box<dyn Trainer>
+            let trainer = BurnTrainer::new(device, threads, source.clone());
+            Box::new(trainer.with_weights(weights.clone()).with_features(features.clone()))
+                as Box<dyn Trainer>
         });
         let slots = u32::try_from(slots).unwrap_or(u32::MAX);
         Ok(Self { factory, device: device.kind(), name: device.to_string(), slots })
     }
 }
 
-/// Small networks gain nothing from a second thread, so each core trains a run of its own; a ResNet fills all cores by itself.
+/// Small networks gain nothing from a second thread, so each core trains a run of its own; a ResNet fills all cores by itself, also
+/// in head mode, where its features take minutes and the runs milliseconds.
 fn default_slots(plan: &Plan, device: DeviceKind, cores: usize) -> usize {
     let all_small =
         plan.configurations.iter().all(|p| p.configuration.model.backbone == Backbone::SmallCnn);
