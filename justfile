@@ -18,6 +18,11 @@ lint:
 demo:
     cargo run --release -- run sweeps/quickstart.yaml
 
+# The operating characteristics of the statistics, whole (a quarter of them runs with the tests)
+simulate:
+    cargo test --release -p sweep-stats --test operating_characteristics -- --ignored --nocapture
+    cargo test --release -p sweep-report --test type_one_error -- --ignored --nocapture
+
 # API documentation in the browser
 docs:
     cargo doc --no-deps --open

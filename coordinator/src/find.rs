@@ -1,7 +1,7 @@
 //! A sweep or run by what a person types: an id, a unique prefix of one, or a sweep's name (the newest of it).
 
 use sweep_core::ids::{RunId, SweepId};
-use sweep_store::{Store, StoreError, SweepStatus};
+use sweep_store::{Reads, StoreError, SweepStatus};
 
 /// Why nothing was found.
 #[derive(Debug, thiserror::Error)]
@@ -30,11 +30,14 @@ pub enum FindError {
     Store(#[from] StoreError),
 }
 
+/// Names that a message lists.
+const NAMES: usize = 20;
+
 /// The sweep that `text` names; the newest one without `text`.
 ///
 /// # Errors
 /// [`FindError`] when there is none, or more than one.
-pub async fn find(store: &impl Store, text: Option<&str>) -> Result<SweepStatus, FindError> {
+pub async fn find(store: &impl Reads, text: Option<&str>) -> Result<SweepStatus, FindError> {
     let sweeps = store.sweeps().await?;
     let Some(text) = text else {
         return sweeps.into_iter().next().ok_or_else(|| unknown("", &[]));
@@ -53,12 +56,19 @@ pub async fn find(store: &impl Store, text: Option<&str>) -> Result<SweepStatus,
 }
 
 fn unknown(text: &str, sweeps: &[SweepStatus]) -> FindError {
-    let mut names: Vec<_> = sweeps.iter().map(|sweep| sweep.name.as_str()).collect();
-    names.dedup();
+    let mut names: Vec<&str> = Vec::new();
+    for sweep in sweeps {
+        // A store may have thousands: the newest are likely meant.
+        if names.len() <= NAMES && !names.contains(&sweep.name.as_str()) {
+            names.push(&sweep.name);
+        }
+    }
+    let more = if names.len() > NAMES { ", …" } else { "" };
+    names.truncate(NAMES);
     let known = if names.is_empty() {
         "the store has none yet".to_owned()
     } else {
-        format!("known: {}", names.join(", "))
+        format!("known: {}{more}", names.join(", "))
     };
     FindError::UnknownSweep { text: text.to_owned(), known }
 }
@@ -67,7 +77,7 @@ fn unknown(text: &str, sweeps: &[SweepStatus]) -> FindError {
 ///
 /// # Errors
 /// [`FindError`] when there is none, or more than one.
-pub async fn find_run(store: &impl Store, text: &str) -> Result<RunId, FindError> {
+pub async fn find_run(store: &impl Reads, text: &str) -> Result<RunId, FindError> {
     if let Ok(id) = text.parse::<RunId>()
         && store.run(&id).await?.is_some()
     {
@@ -89,7 +99,7 @@ pub async fn find_run(store: &impl Store, text: &str) -> Result<RunId, FindError
 }
 
 /// Run ids from the sweep's document: no need to read the results of every run for a prefix.
-async fn ids(store: &impl Store, sweep: &SweepId) -> Result<Vec<RunId>, StoreError> {
+async fn ids(store: &impl Reads, sweep: &SweepId) -> Result<Vec<RunId>, StoreError> {
     let Some((_, document)) = store.sweep(sweep).await? else { return Ok(Vec::new()) };
     let plan = document.open().map(|(_, plan)| plan.runs).unwrap_or_default();
     Ok(plan.into_iter().map(|run| run.id).collect())

@@ -2,16 +2,17 @@
 //!
 //! It holds no state: everything is in the store, so it may be killed at any moment and started again. Reading order:
 //! [`submit()`], [`keep()`], [`rounds`] (which runs an adaptive sweep adds), [`find()`] (a sweep by what a person types), [`View`] (a sweep read back), [`written`] (reports on
-//! disk).
+//! disk), [`service`] (all of it over HTTP).
 
 mod find;
 mod keep;
 pub mod rounds;
+pub mod service;
 mod submit;
 mod view;
 pub mod written;
 
 pub use find::{FindError, find, find_run};
 pub use keep::keep;
-pub use submit::{SubmitError, submit};
+pub use submit::{SubmitError, Terms, submit, submit_on};
 pub use view::{View, ViewError};

@@ -15,7 +15,7 @@ use sweep_core::run::Run;
 use sweep_core::sweep::{Document, Plan, Sweep};
 use sweep_stats::group_seq::Spending;
 use sweep_stats::race::{Elimination, Race};
-use sweep_store::{Store, StoreError, SweepState, SweepStatus};
+use sweep_store::{Reads, Store, StoreError, SweepState, SweepStatus};
 
 use crate::submit::{SubmitError, submit_round};
 
@@ -219,6 +219,20 @@ pub async fn extend(store: &impl Store, id: &SweepId) -> Result<Extended, RoundE
     let mut document = document;
     document.rounds.push(round);
     add(store, &sweep, adaptive, document).await
+}
+
+/// Whether a sweep whose runs have all ended is done: no look is to come.
+///
+/// # Errors
+/// [`RoundError`].
+pub async fn is_last(reads: &impl Reads, id: &SweepId) -> Result<bool, RoundError> {
+    let (status, document) =
+        reads.sweep(id).await?.ok_or_else(|| RoundError::Unknown(id.clone()))?;
+    let (sweep, plan) = document.open()?;
+    if sweep.adaptive().is_none() || status.state == SweepState::Cancelled {
+        return Ok(true);
+    }
+    Ok(status.sealed && next_round(&sweep, &plan, &reads.results(id).await?) == Next::Complete)
 }
 
 /// Submits the runs of the newest round of a sweep whose submission stopped half-way.

@@ -6,7 +6,7 @@ use sweep_core::ids::SweepId;
 use sweep_core::record::RunRecord;
 use sweep_core::sweep::{Plan, Sweep};
 use sweep_report::{Extension, Input, OutFile, Report, SubmissionMeta};
-use sweep_store::{Store, StoreError, SweepState, SweepStatus};
+use sweep_store::{Reads, StoreError, SweepState, SweepStatus};
 
 /// Why a sweep could not be read back.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +40,7 @@ impl View {
     ///
     /// # Errors
     /// [`ViewError`].
-    pub async fn read(store: &impl Store, id: &SweepId) -> Result<Self, ViewError> {
+    pub async fn read(store: &impl Reads, id: &SweepId) -> Result<Self, ViewError> {
         let (status, document) =
             store.sweep(id).await?.ok_or_else(|| ViewError::Unknown(id.clone()))?;
         let (sweep, plan) = document.open()?;
@@ -75,7 +75,7 @@ impl View {
 /// Earlier, smaller sweeps of the same name whose verdicts were looked at before this one was submitted: adding seeds after
 /// looking is peeking, and the report says so. Only those count whose runs this sweep goes on from.
 async fn extensions(
-    store: &impl Store,
+    store: &impl Reads,
     status: &SweepStatus,
     sweep: &Sweep,
     plan: &Plan,

@@ -15,7 +15,7 @@ use sweep_core::result::RunResult;
 use sweep_core::sweep::{Plan, Sweep};
 use sweep_core::trainer::Trainer;
 use sweep_store::blobs::Blobs;
-use sweep_store::{AnyStore, Command, NewSweep, Now, Policy, Store};
+use sweep_store::{AnyStore, Command, NewSweep, Now, Policy, Reads, Store};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use worker::fake::{FakeBehaviour, FakeTrainer};
@@ -94,7 +94,7 @@ impl World {
             Box::new(FakeTrainer::new(behaviour.clone(), &datasets)) as Box<dyn Trainer>
         });
         let options = Options { slots: 2, policy: policy(), ..Options::default() };
-        let blobs = Blobs::open(self.blobs.path()).unwrap();
+        let blobs = Blobs::directory(self.blobs.path()).unwrap();
         let stop = CancellationToken::new();
         let worker = Worker::new(self.store.clone(), blobs, trainers, options);
         (tokio::spawn(worker.run(stop.clone())), stop)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sweep_core::ids::{Fence, RunId};
 use sweep_core::lifecycle::CheckpointPointer;
 use sweep_core::trainer::{Checkpoint, Order as TrainOrder, Outcome as Training, TrainError};
-use sweep_store::blobs::{BlobError, Blobs};
+use sweep_store::blobs::Blobs;
 use sweep_store::{Applied, Lease, Now, Order, Outcome, Progress, Store};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -211,19 +211,13 @@ impl Held<'_> {
 /// The newest stored checkpoint that can be read. A missing or damaged one is normal: the one before, else the start.
 async fn checkpoint(blobs: &Blobs, lease: &Lease) -> Option<Checkpoint> {
     for pointer in [&lease.checkpoint, &lease.previous].into_iter().flatten() {
-        let (blobs, digest) = (blobs.clone(), pointer.digest);
-        match tokio::task::spawn_blocking(move || blobs.get(&digest)).await {
-            Ok(Ok(bytes)) => {
-                return Some(Checkpoint { epoch: pointer.epoch, batch: pointer.batch, bytes });
-            }
-            Ok(Err(error @ (BlobError::Missing { .. } | BlobError::Damaged { .. }))) => {
-                tracing::warn!(run.id = %lease.run, %error, "a checkpoint cannot be used");
-            }
-            Ok(Err(error)) => {
-                tracing::warn!(run.id = %lease.run, %error, "a checkpoint cannot be read")
+        match blobs.get(&pointer.digest, pointer.bytes).await {
+            Ok(bytes) => {
+                let (epoch, batch) = (pointer.epoch, pointer.batch);
+                return Some(Checkpoint { epoch, batch, bytes: bytes.into() });
             }
             Err(error) => {
-                tracing::warn!(run.id = %lease.run, %error, "a checkpoint cannot be read")
+                tracing::warn!(run.id = %lease.run, %error, "a checkpoint cannot be used");
             }
         }
     }
@@ -237,16 +231,11 @@ async fn store_checkpoint(
     attempt: &Attempt,
 ) -> Option<CheckpointPointer> {
     let Checkpoint { epoch, batch, bytes } = checkpoint;
-    let (blobs, size) = (blobs.clone(), bytes.len() as u64);
-    let stored = tokio::task::spawn_blocking(move || blobs.put(&bytes)).await;
-    match stored {
-        Ok(Ok(digest)) => Some(CheckpointPointer { digest, epoch, batch, bytes: size }),
-        Ok(Err(error)) => {
-            attempt.log(format!("a checkpoint could not be stored: {error}"));
-            tracing::warn!(%error, "a checkpoint could not be stored");
-            None
-        }
+    let size = bytes.len() as u64;
+    match blobs.put(bytes).await {
+        Ok(digest) => Some(CheckpointPointer { digest, epoch, batch, bytes: size }),
         Err(error) => {
+            attempt.log(format!("a checkpoint could not be stored: {error}"));
             tracing::warn!(%error, "a checkpoint could not be stored");
             None
         }

@@ -16,7 +16,8 @@ use sweep_core::lifecycle::StateName;
   sweep data check datasets/mine.yaml     counts, duplicates and leaks of a data set
   sweep report quickstart -o report/      write the HTML report again
 
-Exit codes: 0 done, 1 the command failed, 2 the input is wrong, 3 the sweep ended with failed runs, 130 interrupted."
+Exit codes: 0 done, 1 the command failed, 2 the input is wrong, 3 the sweep ended with failed runs,
+4 a coordinator or store cannot be reached or does not allow it, 130 interrupted."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -28,15 +29,12 @@ pub(crate) struct Cli {
 /// Flags of every command.
 #[derive(Debug, Args)]
 pub(crate) struct Global {
-    /// Where sweeps, runs and results are kept
-    #[arg(
-        long,
-        global = true,
-        env = "SWEEP_STORE",
-        value_name = "URL",
-        default_value = "sqlite:.sweep/sweep.db"
-    )]
-    pub(crate) store: String,
+    /// Where sweeps, runs and results are kept: sqlite:PATH, redis://HOST:PORT, … [env: SWEEP_STORE] [default: sweep.db below --dir]
+    #[arg(long, global = true, value_name = "URL", conflicts_with = "coordinator")]
+    pub(crate) store: Option<String>,
+    /// Ask this coordinator instead of a store; SWEEP_TOKEN is shown to it [env: SWEEP_COORDINATOR]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) coordinator: Option<String>,
     /// Directory for packed data sets, checkpoints and reports
     #[arg(long, global = true, env = "SWEEP_DIR", value_name = "DIR", default_value = ".sweep")]
     pub(crate) dir: PathBuf,
@@ -116,6 +114,56 @@ Ctrl-C saves the running trainings; the same command goes on from there. A secon
     #[command(after_help = "Examples:
   sweep cancel quickstart")]
     Cancel(SweepArgs),
+    /// Train no further runs of a sweep until it is resumed
+    #[command(after_help = "Examples:
+  sweep pause am_softmax_m_grid           runs in training end first
+  sweep pause am_softmax_m_grid --now     runs in training are saved and handed back")]
+    Pause(PauseArgs),
+    /// Go on with a paused sweep
+    #[command(after_help = "Examples:
+  sweep resume am_softmax_m_grid")]
+    Resume(SweepArgs),
+    /// Give a sweep more or fewer of the workers
+    #[command(after_help = "Examples:
+  sweep priority urgent --weight 4        four times the share of a sweep of weight 1
+  sweep priority urgent --band 0          before everything of band 1 to 7 (the default is 4)
+  sweep priority big --cap 8              at most 8 of its runs at once (0: no cap)")]
+    Priority(PriorityArgs),
+    /// Send a sweep to a coordinator, or to a store that workers share
+    #[command(after_help = "Examples:
+  sweep submit sweeps/am_softmax_m_grid.yaml
+  sweep submit sweeps/am_softmax_m_grid.yaml --wait         progress, then the verdicts
+  sweep submit my_sweep.yaml --dry-run                      what would be new; sends nothing
+  sweep submit my_sweep.yaml --coordinator https://sweep.example.org
+  sweep submit my_sweep.yaml --store redis://127.0.0.1:6379
+
+Without an address it goes to the coordinator on this machine (http://127.0.0.1:7878). Submitting the same file again
+changes nothing. With --wait: exit code 0 when every run succeeded, 3 when some failed, 1 when the sweep was cancelled;
+Ctrl-C leaves the sweep running.")]
+    Submit(SubmitArgs),
+    /// Serve the HTTP API over a store, and tend it; any number may run
+    #[command(after_help = "Examples:
+  sweep coordinator --store redis://127.0.0.1:6379
+  sweep coordinator --store redis://127.0.0.1:6379 --listen 0.0.0.0:7878 --tokens tokens/
+                                          tokens/ holds the files read, submit, admin: a token per line
+  sweep coordinator --store sqlite:.sweep/sweep.db          one machine, no Redis
+
+Without --tokens it listens on loopback only. SIGTERM ends it within seconds; workers go on without it.")]
+    Coordinator(CoordinatorArgs),
+    /// Train the runs of a store until told to stop; as many as there are GPUs, anywhere
+    #[command(after_help = "Examples:
+  sweep worker --store redis://127.0.0.1:6379
+  sweep worker --store redis://127.0.0.1:6379 --slots 2 --device cuda:0
+  sweep worker --store redis://redis:6379 --blobs https://sweep.example.org --exit-when-idle 120
+                                          data sets by way of a coordinator; ends after two idle minutes
+
+The first SIGTERM or Ctrl-C saves the running trainings and hands them back at no cost; the second leaves at once.")]
+    Worker(WorkerArgs),
+    /// Watch a sweep until it ends; Ctrl-C leaves it running
+    #[command(after_help = "Examples:
+  sweep watch                             the newest sweep
+  sweep watch am_softmax_m_grid --coordinator http://127.0.0.1:7878")]
+    Watch(WatchArgs),
     /// The losses: hyperparameters, ranges, defaults, papers
     #[command(after_help = "Examples:
   sweep losses
@@ -196,6 +244,146 @@ pub(crate) struct SweepArgs {
     /// An id, a unique prefix of one, a name (the newest of it) or a sweep file
     pub(crate) sweep: String,
     /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PauseArgs {
+    /// An id, a unique prefix of one, a name (the newest of it) or a sweep file
+    pub(crate) sweep: String,
+    /// Save the runs in training and hand them back
+    #[arg(long)]
+    pub(crate) now: bool,
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Share {
+    /// Share among the sweeps of its band, greater than 0 (1 unless told otherwise)
+    #[arg(long, group = "share", allow_negative_numbers = true)]
+    pub(crate) weight: Option<f64>,
+    /// 0 to 7: lower bands go first (4 unless told otherwise)
+    #[arg(long, group = "share", value_parser = clap::value_parser!(u8).range(0..=7))]
+    pub(crate) band: Option<u8>,
+    /// At most so many of its runs at once (0: no cap)
+    #[arg(long, group = "share", value_name = "RUNS")]
+    pub(crate) cap: Option<u32>,
+}
+
+impl Share {
+    /// The cap of a new sweep.
+    pub(crate) fn cap(&self) -> Option<u32> {
+        self.cap.filter(|cap| *cap > 0)
+    }
+
+    /// As a coordinator's API names them.
+    pub(crate) fn query(&self) -> Vec<(&'static str, String)> {
+        let weight = self.weight.map(|weight| ("weight", weight.to_string()));
+        let band = self.band.map(|band| ("band", band.to_string()));
+        let cap = self.cap().map(|cap| ("cap", cap.to_string()));
+        weight.into_iter().chain(band).chain(cap).collect()
+    }
+}
+
+#[derive(Debug, Args)]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("share").required(true).multiple(true)))]
+pub(crate) struct PriorityArgs {
+    /// An id, a unique prefix of one, a name (the newest of it) or a sweep file
+    pub(crate) sweep: String,
+    #[command(flatten)]
+    pub(crate) share: Share,
+    /// One JSON document
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(skip)]
+#[command(group(clap::ArgGroup::new("share").multiple(true)))]
+pub(crate) struct SubmitArgs {
+    /// The sweep file
+    pub(crate) file: PathBuf,
+    /// Watch until the sweep ends, then print the verdicts
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) wait: bool,
+    /// Say what would be new and what would be sent; send nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Where workers of a --store find data sets: a directory, s3://BUCKET/PREFIX, gs://…, az://… [default: blobs below --dir]
+    #[arg(long, env = "SWEEP_BLOBS", value_name = "URL")]
+    pub(crate) blobs: Option<String>,
+    #[command(flatten)]
+    pub(crate) share: Share,
+    /// No live view
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// One JSON document: the submission, or with --wait the report
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Flags of both services.
+#[derive(Debug, Args)]
+pub(crate) struct Services {
+    /// The pool of workers: the namespace of a Redis store
+    #[arg(long, env = "SWEEP_POOL", value_name = "NAME")]
+    pub(crate) pool: Option<String>,
+    /// Data sets, weights and checkpoints: a directory, s3://BUCKET/PREFIX, gs://…, az://…, or a coordinator (http://…)
+    /// [default: blobs below --dir]
+    #[arg(long, env = "SWEEP_BLOBS", value_name = "URL")]
+    pub(crate) blobs: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CoordinatorArgs {
+    #[command(flatten)]
+    pub(crate) services: Services,
+    #[command(flatten)]
+    pub(crate) service: coordinator::service::ServiceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    pub(crate) services: Services,
+    /// Runs trained at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) slots: u16,
+    /// auto, cpu or cuda:N
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Serve /metrics, /healthz and /readyz here
+    #[arg(long, env = "SWEEP_METRICS_LISTEN", value_name = "HOST:PORT")]
+    pub(crate) metrics_listen: Option<std::net::SocketAddr>,
+    /// End after so many seconds without a run
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) exit_when_idle: Option<u64>,
+    /// Seconds that a stop waits for checkpoints
+    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
+    pub(crate) drain_seconds: u64,
+    /// Disk for fetched data sets and weights, GB
+    #[arg(long, value_name = "GB", default_value_t = 20)]
+    pub(crate) cache_gb: u64,
+    /// burn, or fake with its faults (for tests and benchmarks)
+    #[arg(long, hide = true, default_value = "burn")]
+    pub(crate) trainer: String,
+    /// Length of a lease in milliseconds (for tests)
+    #[arg(long, hide = true, value_parser = clap::value_parser!(u64).range(100..))]
+    pub(crate) lease_ms: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// An id, a unique prefix of one, a name (the newest of it) or a sweep file [default: the newest sweep]
+    pub(crate) sweep: Option<String>,
+    /// No live view
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Print the report as one JSON document at the end
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -2,13 +2,13 @@
 
 use anyhow::Result;
 use serde::Serialize;
-use sweep_store::{AnyStore, Store, StoreError};
+use sweep_store::{AnyStore, Reads, Store, StoreError};
 use sweep_train::device::Device;
 
 use crate::args::{DoctorArgs, Global};
 use crate::exit::{Ended, WrongInput};
 use crate::home::Home;
-use crate::{load, out, stored};
+use crate::{load, out, source, stored};
 
 /// Free disk below which a warning is due: a ResNet-50 checkpoint is 300 MB, a packed data set up to half a GB.
 const DISK_LOW_BYTES: u64 = 2_000_000_000;
@@ -62,7 +62,11 @@ fn found(what: &'static str, ok: bool, text: String) -> Finding {
 }
 
 fn store(global: &Global) -> Finding {
-    let store = match AnyStore::open_to_read(&global.store) {
+    let url = match source::store_url(global) {
+        Ok(url) => url,
+        Err(error) => return found("store", false, format!("{error:#}")),
+    };
+    let store = match AnyStore::open_to_read(&url) {
         Ok(store) => store,
         Err(StoreError::Missing { path }) => {
             let text = format!("none yet at {}; `sweep run FILE` makes it", path.display());

@@ -19,11 +19,6 @@ impl Home {
         self.dir.join("cache")
     }
 
-    /// Published weights.
-    pub(crate) fn weights(&self) -> PathBuf {
-        self.cache().join("weights")
-    }
-
     /// Features of frozen backbones.
     pub(crate) fn features(&self) -> PathBuf {
         self.cache().join("features")

@@ -7,15 +7,16 @@ use sweep_core::lifecycle::StateName;
 use sweep_core::record::RunRecord;
 use sweep_core::result::EpochMetrics;
 use sweep_report::terminal;
-use sweep_store::{RunDetail, Store, SweepStatus};
+use sweep_store::{Reads, RunDetail, SweepStatus};
 
 use crate::args::{CurvesArgs, Global, JsonArgs, OptionalSweepArgs, RunsArgs};
 use crate::exit::{Ended, WrongInput};
+use crate::source::{Source, find};
 use crate::{out, stored};
 
 pub(crate) fn list(args: &JsonArgs, global: &Global) -> Result<Ended> {
-    let store = stored::open_to_read(global)?;
-    let sweeps = stored::block_on(async { store.sweeps().await.context("cannot read the store") })?;
+    let store = Source::to_read(global)?;
+    let sweeps = stored::block_on(async { Ok(store.sweeps().await?) })?;
     if args.json {
         out::json(&sweeps)?;
     } else {
@@ -42,9 +43,9 @@ fn word(sweep: &SweepStatus) -> &'static str {
 }
 
 pub(crate) fn status(args: &OptionalSweepArgs, global: &Global) -> Result<Ended> {
-    let store = stored::open_to_read(global)?;
+    let store = Source::to_read(global)?;
     stored::block_on(async {
-        let status = stored::find(&store, args.sweep.as_deref()).await?;
+        let status = find(&store, args.sweep.as_deref()).await?;
         if args.json {
             return out::json(&status);
         }
@@ -57,9 +58,9 @@ pub(crate) fn status(args: &OptionalSweepArgs, global: &Global) -> Result<Ended>
 }
 
 pub(crate) fn runs(args: &RunsArgs, global: &Global) -> Result<Ended> {
-    let store = stored::open_to_read(global)?;
+    let store = Source::to_read(global)?;
     let (view, records) = stored::block_on(async {
-        let status = stored::find(&store, Some(&args.sweep)).await?;
+        let status = find(&store, Some(&args.sweep)).await?;
         let view = coordinator::View::read(&store, &status.id).await?;
         let wanted = args.state.map(StateName::from);
         let records: Vec<RunRecord> = view
@@ -151,17 +152,13 @@ pub(crate) fn logs(args: &CurvesArgs, global: &Global) -> Result<Ended> {
 
 /// A run and its epochs: of the result, else of the attempt in hand.
 fn run(text: &str, global: &Global) -> Result<(RunDetail, Vec<EpochMetrics>)> {
-    let store = stored::open_to_read(global)?;
+    let store = Source::to_read(global)?;
     stored::block_on(async {
         let id = coordinator::find_run(&store, text).await.map_err(|error| match error {
-            coordinator::FindError::Store(_) => error.into(),
+            coordinator::FindError::Store(error) => error.into(),
             _ => WrongInput::error(error),
         })?;
-        let detail = store
-            .run(&id)
-            .await
-            .context("cannot read the store")?
-            .context("the run has vanished")?;
+        let detail = store.run(&id).await?.context("the run has vanished")?;
         let epochs = match (&detail.result, &detail.progress) {
             (Some(result), _) => result.epochs.clone(),
             (None, Some(progress)) => progress.epochs.clone(),

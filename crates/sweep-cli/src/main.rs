@@ -4,11 +4,15 @@
 //! one small module per other command.
 
 mod args;
+mod change;
 mod check;
+mod client;
+mod config;
 mod data;
 mod doctor;
 mod exit;
 mod home;
+mod inputs;
 mod inspect;
 mod live;
 mod load;
@@ -18,9 +22,13 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod serve;
+mod source;
 mod stopping;
 mod stored;
+mod submit;
 mod trainers;
+mod watch;
 mod weights;
 
 use std::process::ExitCode;
@@ -34,10 +42,11 @@ use crate::exit::Ended;
 fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr(cli.global.verbose);
+    tls();
     match command(&cli) {
         Ok(ended) => ended.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", exit::text(&error));
             exit::code(&error)
         }
     }
@@ -57,8 +66,15 @@ fn command(cli: &Cli) -> Result<Ended> {
         Command::Compare(args) => report::compare(args, global),
         Command::Report(args) => report::report(args, global),
         Command::Export(args) => report::export(args, global),
-        Command::Retry(args) => stored::retry(args, global),
-        Command::Cancel(args) => stored::cancel(args, global),
+        Command::Retry(args) => change::retry(args, global),
+        Command::Cancel(args) => change::cancel(args, global),
+        Command::Pause(args) => change::pause(args, global),
+        Command::Resume(args) => change::resume(args, global),
+        Command::Priority(args) => change::priority(args, global),
+        Command::Submit(args) => submit::submit(args, global),
+        Command::Coordinator(args) => serve::coordinator(args, global),
+        Command::Worker(args) => unreachable!("{args:?}"),
+        Command::Watch(args) => watch::watch(args, global),
         Command::Losses(args) => losses::losses(args),
         Command::Data(command) => data::data(command, global),
         Command::Doctor(args) => doctor::doctor(args, global),
@@ -73,6 +89,12 @@ fn completions(shell: clap_complete::Shell) -> Result<Ended> {
     Ok(Ended::Done)
 }
 
+/// Lets HTTPS and `rediss://` use the one set of ciphers that is compiled in.
+fn tls() {
+    // An error says that it has been done.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
 /// `SWEEP_LOG` takes a filter as `tracing` knows it; else warnings, or more with `-v`.
 fn log_to_stderr(verbose: u8) {
     let level = ["warn", "info", "debug"][usize::from(verbose.min(2))];
@@ -82,5 +104,6 @@ fn log_to_stderr(verbose: u8) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
 }

@@ -6,11 +6,12 @@ use sweep_core::lifecycle::StateName;
 use sweep_core::record::RunRecord;
 use sweep_core::sweep::{Plan, Sweep};
 use sweep_report::planning;
-use sweep_store::Store;
+use sweep_store::Reads;
 
 use crate::args::{Global, PlanArgs};
 use crate::exit::Ended;
 use crate::inspect::table;
+use crate::source::Source;
 use crate::{load, out, stored};
 
 pub(crate) fn plan(args: &PlanArgs, global: &Global) -> Result<Ended> {
@@ -50,7 +51,7 @@ pub(crate) fn plan(args: &PlanArgs, global: &Global) -> Result<Ended> {
 /// What the store already knows: how many runs of the plan have a result, and every record on its splits; nothing when there is
 /// no store yet.
 fn known(plan: &Plan, global: &Global) -> Result<(usize, Vec<RunRecord>)> {
-    let Ok(store) = stored::open_to_read(global) else { return Ok((0, Vec::new())) };
+    let Ok(store) = Source::to_read(global) else { return Ok((0, Vec::new())) };
     let ids: Vec<_> = plan.runs.iter().map(|run| run.id.clone()).collect();
     stored::block_on(async {
         let states = store.states(&ids).await?;

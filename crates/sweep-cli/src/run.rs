@@ -1,13 +1,12 @@
 //! `sweep run`: coordinator and worker in one process over the embedded store.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use coordinator::View;
 use sweep_core::ids::SweepId;
-use sweep_report::terminal;
 use sweep_store::blobs::Blobs;
-use sweep_store::{AnyStore, EventKind, Events, Policy, Store, SweepStatus};
+use sweep_store::{AnyStore, Policy};
 use tokio_util::sync::CancellationToken;
 use worker::{Options, Worker};
 
@@ -16,15 +15,12 @@ use crate::exit::Ended;
 use crate::home::Home;
 use crate::live::Live;
 use crate::load::{self, Loaded};
+use crate::source::Source;
 use crate::trainers::Trainers;
-use crate::{out, report, stopping, stored};
+use crate::{out, report, source, stopping, stored, watch};
 
 /// An idle slot of the same process may look often: no network is between.
 const POLL_MAX: Duration = Duration::from_secs(1);
-/// Between two looks at the store: quick enough for an eye, rare enough to cost nothing beside training.
-const REDRAW: Duration = Duration::from_millis(250);
-/// Drawing the detailed view may use this share of the time at most; training needs the cores.
-const VIEW_SHARE: u32 = 20;
 /// Checkpoint blobs younger than this may belong to a process beside this one that has not told their pointer yet.
 const BLOB_GRACE: Duration = Duration::from_secs(24 * 3600);
 
@@ -36,15 +32,15 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
     let home = Home::new(global);
     let trainers = Trainers::new(args, &loaded.plan, &loaded.datasets, &home)?;
     let policy = Policy { poll_max: POLL_MAX, ..Policy::default() };
-    let store = stored::open(global)?;
-    let blobs = Blobs::open(&home.blobs()).context("cannot open the directory of checkpoints")?;
+    let store = stored::open(&source::store_url(global)?)?;
+    let blobs = Blobs::directory(&home.blobs()).context("cannot open the directory of blobs")?;
     // One runtime to the end: a store's connections live in the runtime that made them.
     let (view, interrupted) = stored::block_on(async {
         let trained = train(args, &loaded, trainers, &policy, &store, blobs).await?;
         let view = View::read(&store, &trained.id).await?;
         let interrupted = trained.interrupted && !view.status.is_done();
         if !interrupted {
-            report::record_look(&store, &view).await;
+            report::record_look(&Source::Store(store.clone()), &view).await;
         }
         Ok((view, interrupted))
     })?;
@@ -58,7 +54,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
         return Ok(Ended::Interrupted);
     }
     show(args, &view, &home)?;
-    Ok(if view.status.counts.failed > 0 { Ended::WithFailedRuns } else { Ended::Done })
+    Ok(watch::ended_how(&view.status))
 }
 
 struct Trained {
@@ -76,13 +72,13 @@ async fn train(
     blobs: Blobs,
 ) -> Result<Trained> {
     let (id, _) = coordinator::submit(store, &loaded.sweep, &loaded.plan).await?;
-    let mut status = status(store, &id).await?;
+    let mut status = watch::status(store, &id).await?;
     if status.is_done() {
         // Between two looks of an adaptive sweep nothing is queued, yet it is not at its end.
         if coordinator::rounds::extend(store, &id).await?.is_last() {
             return Ok(Trained { id, interrupted: false });
         }
-        status = self::status(store, &id).await?;
+        status = watch::status(store, &id).await?;
     }
     eprintln!(
         "{}: {} runs, {} of them known · {} ({} slots)",
@@ -121,7 +117,7 @@ async fn train(
     };
     let worked = tokio::select! {
         worked = &mut work => Some(worked),
-        watched = watch(&id, store, &mut live) => { watched?; None }
+        watched = watch::until_done(store, &id, &mut live, watch::NEAR) => { watched?; None }
     };
     stop.cancel();
     let worked = match worked {
@@ -134,67 +130,16 @@ async fn train(
     Ok(Trained { id, interrupted: signalled.is_cancelled() })
 }
 
-async fn status(store: &AnyStore, id: &SweepId) -> Result<SweepStatus> {
-    let found = store.sweep(id).await?;
-    Ok(found.context("the sweep has vanished from the store")?.0)
-}
-
-/// Shows the sweep until all its runs have ended and no look is to come.
-async fn watch(id: &SweepId, store: &AnyStore, live: &mut Live) -> Result<()> {
-    let mut cursor = store.event_cursor().await?;
-    let mut draw_after = Instant::now();
-    loop {
-        let status = status(store, id).await?;
-        if live.wants_detail(status.counts.total() as usize) && Instant::now() >= draw_after {
-            let began = Instant::now();
-            live.show(&status.counts, Some(&View::read(store, id).await?));
-            draw_after = Instant::now() + began.elapsed() * VIEW_SHARE;
-        } else {
-            live.show(&status.counts, None);
-        }
-        if status.is_done() && coordinator::rounds::extend(store, id).await?.is_last() {
-            return Ok(());
-        }
-        tokio::time::sleep(REDRAW).await;
-        match store.events(&cursor, Duration::ZERO).await? {
-            Events::Some { events, cursor: next } => {
-                cursor = next;
-                for event in events {
-                    if let EventKind::Run {
-                        run,
-                        state: sweep_core::lifecycle::StateName::Failed,
-                        ..
-                    } = event.kind
-                    {
-                        let error = store
-                            .run(&run)
-                            .await?
-                            .and_then(|detail| detail.error)
-                            .unwrap_or_default();
-                        live.speaker().say(&format!(
-                            "run {run} failed: {}",
-                            error.lines().next().unwrap_or_default()
-                        ));
-                    }
-                }
-            }
-            Events::Reset => cursor = store.event_cursor().await?,
-        }
-    }
-}
-
 /// Drops checkpoints that no unfinished run points to.
 async fn collect_blobs(store: &AnyStore, blobs: &Blobs) {
-    let collected = match store.checkpoints().await {
-        Ok(live) => {
-            let before = std::time::SystemTime::now()
-                .checked_sub(BLOB_GRACE)
-                .unwrap_or(std::time::UNIX_EPOCH);
-            blobs.collect(&live, before).map(|_| ()).map_err(anyhow::Error::from)
-        }
-        Err(error) => Err(error.into()),
+    let collected = async {
+        let live = sweep_store::blobs::live(store).await?;
+        let before =
+            std::time::SystemTime::now().checked_sub(BLOB_GRACE).unwrap_or(std::time::UNIX_EPOCH);
+        blobs.collect(&live, before).await?;
+        anyhow::Ok(())
     };
-    if let Err(error) = collected {
+    if let Err(error) = collected.await {
         tracing::warn!("old checkpoints could not be removed: {error:#}");
     }
 }
@@ -203,13 +148,8 @@ async fn collect_blobs(store: &AnyStore, blobs: &Blobs) {
 fn show(args: &RunArgs, view: &View, home: &Home) -> Result<()> {
     let dir = args.output.clone().unwrap_or_else(|| home.report(view.sweep.name()));
     report::write(view, &dir)?;
-    let analysed = view.report();
-    if args.json {
-        out::text(&analysed.json())?;
-    } else {
-        out::text(&terminal::summary(&analysed, out::style()))?;
-        out::text("\n")?;
-        out::text(&terminal::comparison(&analysed, out::style()))?;
+    watch::show(view, args.json)?;
+    if !args.json {
         out::text(&format!("report: {}\n", dir.join("index.html").display()))?;
     }
     Ok(())

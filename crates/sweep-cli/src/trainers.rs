@@ -64,7 +64,7 @@ impl Trainers {
             args.slots.map_or_else(|| default_slots(plan, device.kind(), cores), usize::from);
         let threads = NonZeroUsize::new(cores / slots).unwrap_or(NonZeroUsize::MIN);
         let source = source(plan, datasets, home)?;
-        let weights = weights::source(plan, &home.weights(), load::base(&args.file))?;
+        let weights = weights::source(plan, load::base(&args.file))?;
         let features = home.features();
         let factory: TrainerFactory = Arc::new(move || {
             let trainer = BurnTrainer::new(device, threads, source.clone());

@@ -102,7 +102,7 @@ impl Default for LossPolicy {
 }
 
 /// A run's state with everything that decides its next one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunState {
     /// Where in its life the run is.
     pub phase: Phase,
@@ -115,7 +115,8 @@ pub struct RunState {
 }
 
 /// Where in its life a run is, with the data known there.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Phase {
     /// Waits in line; in front of those that never started if it was interrupted.
     Queued {
@@ -156,7 +157,7 @@ pub enum Phase {
 }
 
 /// Counts of a run. Stopping on purpose (`yields`) is never charged.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tally {
     /// Leases taken.
     pub attempts: u32,

@@ -81,6 +81,40 @@ pub struct Document {
     /// What the files of weights that the text names were found to hold, as [`Sweep::with_weights`] was told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub weights: Vec<WeightsRef>,
+    /// Files that workers need and fetch by digest: packed data sets and weights. A built-in data set needs none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub inputs: Vec<InputFile>,
+}
+
+/// A file that training reads, kept as a blob.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InputFile {
+    /// What it is.
+    pub input: Input,
+    /// Of its bytes: the blob's name.
+    pub digest: crate::ids::Digest,
+    /// Its size.
+    pub bytes: u64,
+}
+
+/// What a file of a sweep is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Input {
+    /// A data set's pictures, decoded and resized.
+    Pack {
+        /// [`DataSetInfo::content`].
+        content: crate::ids::Digest,
+        /// [`DataSetInfo::split`].
+        split: crate::ids::Digest,
+        /// Side of its pictures, pixels.
+        image_size: u32,
+    },
+    /// Pretrained weights, by the identity that runs carry.
+    Weights {
+        /// [`WeightsRef::sha256`].
+        sha256: crate::ids::Sha256,
+    },
 }
 
 /// Of weights from a file of one's own, its path or URL.
@@ -165,6 +199,7 @@ impl Sweep {
             analysis: self.analysis().digest(),
             rounds: Vec::new(),
             weights: self.weights_read(),
+            inputs: Vec::new(),
         }
     }
 

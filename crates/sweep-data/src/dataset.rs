@@ -17,12 +17,20 @@ use crate::error::LoadError;
 use crate::files;
 use crate::hash::Sha256;
 use crate::layout::{self, Labelled, LabelledFile};
-use crate::manifest::{Duplicates, Layout, Manifest, Problem, Split, Table};
+use crate::manifest::{Amount, Duplicates, Layout, Manifest, Problem, Split, Table};
 use crate::parallel;
 use crate::part::Part;
+use crate::source::{self, Opening, Origin};
 use crate::split::{self, Candidate};
 use crate::suggest::hint;
 use crate::table::{self, Rows};
+
+/// The end of the name of an inner split.
+const INNER: &str = "_inner";
+
+/// An inner split: three quarters of the training part train, the rest is chosen on.
+const INNER_SHARE: Amount = Amount::PartsPerMillion(750_000);
+const INNER_SEED: u64 = 1;
 
 /// One image of a data set.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +68,7 @@ pub struct DataSet {
     pub(crate) examples: Vec<Example>,
     skipped: Vec<Skipped>,
     pub(crate) pixels: Pixels,
+    origin: Option<Origin>,
     attribution: Option<&'static str>,
 }
 
@@ -86,21 +95,40 @@ impl DataSet {
     /// The data set a sweep file names: a built-in name, `NAME` for `datasets/NAME.yaml` below `base`, or a path (with a `/`, or
     /// ending in `.yaml` or `.yml`) relative to `base`, the folder of the sweep file.
     ///
+    /// `NAME_inner`, where no manifest has that name, is the inner split of `NAME`: its training part parted again, three
+    /// quarters to train on and a quarter to choose on. Its validation images, and training images equal to one of them, play
+    /// no part in it, so what is chosen there may be judged on `NAME`.
+    ///
     /// # Errors
     /// [`LoadError`]; its text is meant for the person who wrote the files.
     pub fn load(reference: &str, base: &Path) -> Result<Self, LoadError> {
+        Self::load_with(reference, base, &Opening::default())
+    }
+
+    /// [`DataSet::load`], with a say in where archives are unpacked and downloads kept.
+    ///
+    /// # Errors
+    /// As [`DataSet::load`].
+    pub fn load_with(
+        reference: &str,
+        base: &Path,
+        opening: &Opening<'_>,
+    ) -> Result<Self, LoadError> {
         if let Some(set) = Self::builtin(reference) {
             return set;
         }
-        let is_path =
-            reference.contains('/') || reference.ends_with(".yaml") || reference.ends_with(".yml");
-        let path = if is_path {
-            base.join(reference)
-        } else {
-            base.join("datasets").join(format!("{reference}.yaml"))
-        };
+        let path = manifest_path(reference, base);
         if path.is_file() {
-            return Self::from_manifest(&path, None);
+            return Self::opened(&path, opening, false);
+        }
+        if let Some(outer) = without_inner(reference) {
+            if let Some(set) = Self::builtin_with(&outer, true) {
+                return set;
+            }
+            let path = manifest_path(&outer, base);
+            if path.is_file() {
+                return Self::opened(&path, opening, true);
+            }
         }
         let folder = path.parent().unwrap_or(base);
         let mut known: Vec<String> = BUILT_IN.iter().map(|name| (*name).to_owned()).collect();
@@ -115,43 +143,60 @@ impl DataSet {
         })
     }
 
-    /// The data set of the manifest at `path`; `folder` takes the place of the manifest's `source: { folder: … }`.
+    /// The data set of the manifest at `path`; `instead`, a folder or an archive, takes the place of the manifest's sources.
     ///
     /// # Errors
     /// [`LoadError`]; its text is meant for the person who wrote the files.
-    pub fn from_manifest(path: &Path, folder: Option<&Path>) -> Result<Self, LoadError> {
+    pub fn from_manifest(path: &Path, instead: Option<&Path>) -> Result<Self, LoadError> {
+        Self::opened(path, &Opening { instead, ..Opening::default() }, false)
+    }
+
+    /// [`DataSet::from_manifest`], with a say in where archives are unpacked and downloads kept.
+    ///
+    /// # Errors
+    /// As [`DataSet::from_manifest`].
+    pub fn open(path: &Path, opening: &Opening<'_>) -> Result<Self, LoadError> {
+        Self::opened(path, opening, false)
+    }
+
+    fn opened(path: &Path, opening: &Opening<'_>, inner: bool) -> Result<Self, LoadError> {
         let io = |error| LoadError::Io { path: path.display().to_string(), error };
         let text = std::fs::read_to_string(path).map_err(io)?;
         let manifest = Manifest::parse(&path.display().to_string(), &text)?;
-        let beside = path.parent().unwrap_or(Path::new(".")).join(&manifest.folder);
-        let root = folder.map_or(beside, Path::to_path_buf);
-        if !root.is_dir() {
-            let obtain = manifest
-                .obtain
-                .as_ref()
-                .map(|text| format!("; to obtain it: {text}"))
-                .unwrap_or_default();
-            let problem = Problem::NoFolder { folder: root.display().to_string(), obtain };
-            return Err(manifest.error(manifest.spots.folder, problem).into());
-        }
-        match &manifest.layout {
+        let beside = path.parent().unwrap_or(Path::new("."));
+        let origin = source::find(&manifest, beside, opening)?;
+        let mut set = match &manifest.layout {
             Layout::Packed(table) => {
-                let bytes = files::read(&root, &table.file)?;
+                let bytes = files::read(&origin.folder, &table.file)?;
                 let table = table.clone();
-                Self::from_table(manifest, table, &bytes, None)
+                Self::from_table(manifest, table, &bytes, inner)?
             }
-            _ => Self::from_files(manifest, root),
-        }
+            _ => {
+                let (manifest, root, labelled) = layout::fitting(manifest, &origin.folder)?;
+                let mut set = Self::from_files(manifest, root.clone(), labelled, inner)?;
+                let layout = set.manifest.layout_in_use().map(str::to_owned);
+                set.origin = Some(Origin { folder: root, layout, ..origin });
+                return Ok(set);
+            }
+        };
+        set.origin = Some(origin);
+        Ok(set)
     }
 
     /// A data set that is part of the binary, or `None`.
     pub fn builtin(name: &str) -> Option<Result<Self, LoadError>> {
+        Self::builtin_with(name, false)
+    }
+
+    fn builtin_with(name: &str, inner: bool) -> Option<Result<Self, LoadError>> {
         (name == "digits").then(|| {
             let manifest = Manifest::parse("digits (built in)", DIGITS_MANIFEST)?;
             let Layout::Packed(table) = manifest.layout.clone() else {
                 unreachable!("the built-in manifest has a table")
             };
-            Self::from_table(manifest, table, DIGITS_TABLE, Some(DIGITS_ATTRIBUTION))
+            let mut set = Self::from_table(manifest, table, DIGITS_TABLE, inner)?;
+            set.attribution = Some(DIGITS_ATTRIBUTION);
+            Ok(set)
         })
     }
 
@@ -163,6 +208,11 @@ impl DataSet {
     /// The manifest it was read by.
     pub fn manifest(&self) -> &Manifest {
         &self.manifest
+    }
+
+    /// Where the files were found; `None` for a built-in set.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
     }
 
     /// Words that must be shown with the data, for a built-in set.
@@ -193,7 +243,7 @@ impl DataSet {
         manifest: Manifest,
         table: Table,
         bytes: &[u8],
-        attribution: Option<&'static str>,
+        inner: bool,
     ) -> Result<Self, LoadError> {
         let Some(classes) = manifest.classes.clone() else {
             let problem = Problem::MissingKey("classes".to_owned());
@@ -212,19 +262,17 @@ impl DataSet {
                 Scanned { file, row, sha256, equal: sha256.0, bytes, format: Format::Table }
             })
             .collect();
-        let mut set = Self::assembled(
-            manifest,
-            classes,
-            scanned,
-            Vec::new(),
-            Pixels::Table(table, Arc::new(rows)),
-        )?;
-        set.attribution = attribution;
-        Ok(set)
+        let pixels = Pixels::Table(table, Arc::new(rows));
+        Self::assembled(manifest, classes, scanned, Vec::new(), pixels, inner)
     }
 
-    fn from_files(manifest: Manifest, root: PathBuf) -> Result<Self, LoadError> {
-        let Labelled { classes, files } = layout::labelled(&manifest, &root)?;
+    fn from_files(
+        manifest: Manifest,
+        root: PathBuf,
+        labelled: Labelled,
+        inner: bool,
+    ) -> Result<Self, LoadError> {
+        let Labelled { classes, files } = labelled;
         let looks = parallel::map(files.len(), parallel::available(), |i| {
             look(&manifest, &root, &files[i].path)
         });
@@ -237,7 +285,7 @@ impl DataSet {
                 Look::Skip(reason) => skipped.push(Skipped { path: file.path, reason }),
             }
         }
-        Self::assembled(manifest, classes, scanned, skipped, Pixels::Files(root))
+        Self::assembled(manifest, classes, scanned, skipped, Pixels::Files(root), inner)
     }
 
     /// Splits, applies the duplicates policy, compares with `expect`, and names the result.
@@ -247,6 +295,7 @@ impl DataSet {
         mut scanned: Vec<Scanned>,
         skipped: Vec<Skipped>,
         pixels: Pixels,
+        inner: bool,
     ) -> Result<Self, LoadError> {
         no_empty_class(&manifest, &classes, &scanned, "", |_| true)?;
         let mut parts = parts(&manifest, &classes, &scanned)?;
@@ -264,6 +313,20 @@ impl DataSet {
         for (part, words) in [(Part::Train, " in part `train`"), (Part::Val, " in part `val`")] {
             no_empty_class(&manifest, &classes, &scanned, words, |i| parts[i] == part)?;
         }
+        expected(
+            &manifest,
+            &classes,
+            Part::Train,
+            &counts(&scanned, &parts, &classes, Part::Train),
+        )?;
+        expected(&manifest, &classes, Part::Val, &counts(&scanned, &parts, &classes, Part::Val))?;
+        if inner {
+            (scanned, parts) = inner_split(&manifest, &classes, scanned, &parts)?;
+        }
+        let (train, val) = (
+            counts(&scanned, &parts, &classes, Part::Train),
+            counts(&scanned, &parts, &classes, Part::Val),
+        );
         let mut warnings = warnings(&scanned, &parts);
         if !skipped.is_empty() {
             let (n, s) = (skipped.len(), if skipped.len() == 1 { " was" } else { "s were" });
@@ -285,10 +348,6 @@ impl DataSet {
         examples.sort_by(|a, b| {
             (a.part, a.label, a.sha256, &a.path).cmp(&(b.part, b.label, b.sha256, &b.path))
         });
-        let counts = |part| counts(&examples, classes.len(), part);
-        let (train, val) = (counts(Part::Train), counts(Part::Val));
-        expected(&manifest, &classes, Part::Train, &train)?;
-        expected(&manifest, &classes, Part::Val, &val)?;
         let (channels, fixed_size) = match &pixels {
             Pixels::Files(_) => (3, None),
             Pixels::Table(table, _) => (table.channels, Some(table.side)),
@@ -296,8 +355,12 @@ impl DataSet {
         let triples =
             examples.iter().map(|e| (e.sha256, classes[e.label as usize].as_str(), e.part));
         let info = DataSetInfo {
-            name: manifest.name.clone(),
-            title: manifest.title.clone(),
+            name: if inner { format!("{}{INNER}", manifest.name) } else { manifest.name.clone() },
+            title: if inner {
+                format!("{}, the training part alone, split again", manifest.title)
+            } else {
+                manifest.title.clone()
+            },
             train,
             val,
             content: content(&manifest, &classes, &examples, &pixels),
@@ -307,7 +370,7 @@ impl DataSet {
             fixed_size,
             warnings,
         };
-        Ok(Self { manifest, info, examples, skipped, pixels, attribution: None })
+        Ok(Self { manifest, info, examples, skipped, pixels, origin: None, attribution: None })
     }
 }
 
@@ -361,6 +424,24 @@ pub(crate) fn picture_key(rgb: &decode::Rgb) -> [u8; 32] {
     *hasher.finalize().as_bytes()
 }
 
+/// The training part, parted again. What equals a validation image is left out: choosing on it would be choosing on what judges.
+fn inner_split(
+    manifest: &Manifest,
+    classes: &[String],
+    scanned: Vec<Scanned>,
+    parts: &[Part],
+) -> Result<(Vec<Scanned>, Vec<Part>), LoadError> {
+    let keys: Vec<([u8; 32], Part)> =
+        scanned.iter().zip(parts).map(|(s, p)| (s.equal, *p)).collect();
+    let leaks: std::collections::HashSet<usize> = duplicates::to_drop(&keys).into_iter().collect();
+    let kept: Vec<Scanned> = (scanned.into_iter().zip(parts).enumerate())
+        .filter(|(i, (_, part))| **part == Part::Train && !leaks.contains(i))
+        .map(|(_, (image, _))| image)
+        .collect();
+    let parts = parted(manifest, classes, &kept, INNER_SHARE, INNER_SEED, true)?;
+    Ok((kept, parts))
+}
+
 fn parts(
     manifest: &Manifest,
     classes: &[String],
@@ -369,6 +450,19 @@ fn parts(
     let Split::Stratified { amount, seed } = manifest.split else {
         return Ok(scanned.iter().map(|s| s.file.part.unwrap_or(Part::Train)).collect());
     };
+    let together = manifest.duplicates == Duplicates::KeepTogether;
+    parted(manifest, classes, scanned, amount, seed, together)
+}
+
+/// Parts by count per class.
+fn parted(
+    manifest: &Manifest,
+    classes: &[String],
+    scanned: &[Scanned],
+    amount: Amount,
+    seed: u64,
+    together: bool,
+) -> Result<Vec<Part>, LoadError> {
     let candidates: Vec<Candidate> = scanned
         .iter()
         .map(|s| Candidate {
@@ -387,7 +481,6 @@ fn parts(
             return Err(manifest.error(manifest.spots.split, problem).into());
         }
     }
-    let together = manifest.duplicates == Duplicates::KeepTogether;
     Ok(split::stratified(&candidates, classes, amount, seed, together))
 }
 
@@ -446,10 +539,10 @@ fn warnings(scanned: &[Scanned], parts: &[Part]) -> Vec<String> {
     warnings
 }
 
-fn counts(examples: &[Example], classes: usize, part: Part) -> Vec<u32> {
-    let mut counts = vec![0; classes];
-    for example in examples.iter().filter(|example| example.part == part) {
-        counts[example.label as usize] += 1;
+fn counts(scanned: &[Scanned], parts: &[Part], classes: &[String], part: Part) -> Vec<u32> {
+    let mut counts = vec![0; classes.len()];
+    for (image, _) in scanned.iter().zip(parts).filter(|(_, p)| **p == part) {
+        counts[image.file.label as usize] += 1;
     }
     counts
 }
@@ -504,6 +597,27 @@ fn content(
         manifest.hflip,
         images,
     ))
+}
+
+/// Where the manifest of a data set would be.
+fn manifest_path(reference: &str, base: &Path) -> PathBuf {
+    let is_path =
+        reference.contains('/') || reference.ends_with(".yaml") || reference.ends_with(".yml");
+    if is_path {
+        base.join(reference)
+    } else {
+        base.join("datasets").join(format!("{reference}.yaml"))
+    }
+}
+
+/// `weather_inner` → `weather`, `a/b_inner.yaml` → `a/b.yaml`.
+fn without_inner(reference: &str) -> Option<String> {
+    for extension in ["", ".yaml", ".yml"] {
+        if let Some(outer) = reference.strip_suffix(extension).and_then(|r| r.strip_suffix(INNER)) {
+            return Some(format!("{outer}{extension}"));
+        }
+    }
+    None
 }
 
 /// Names of the manifests in a folder, sorted; none where it cannot be read.

@@ -57,6 +57,10 @@ pub enum LoadError {
         /// The name with the bad bytes replaced.
         path: String,
     },
+    /// An archive could not be fetched. Retrying may help; the message says what else would.
+    #[cfg(feature = "fetch")]
+    #[error(transparent)]
+    Fetch(#[from] crate::fetch::FetchError),
     /// Reading failed. Retrying may help.
     #[error("{path}: {error}")]
     Io {
@@ -72,6 +76,8 @@ impl LoadError {
     pub fn is_input(&self) -> bool {
         match self {
             Self::Io { error, .. } => error.kind() == std::io::ErrorKind::NotFound,
+            #[cfg(feature = "fetch")]
+            Self::Fetch(error) => error.is_input(),
             _ => true,
         }
     }

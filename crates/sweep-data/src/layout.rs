@@ -1,11 +1,11 @@
 //! Which class, and where the files say so which part, each file belongs to.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::LoadError;
 use crate::files::{self, Listing};
-use crate::manifest::{Layout, Manifest, Problem, Split, Spot};
+use crate::manifest::{Layout, Manifest, ManifestError, Problem, Split, Spot};
 use crate::part::Part;
 use crate::suggest::hint;
 
@@ -29,6 +29,105 @@ struct Named {
     path: String,
     name: String,
     part: Option<Part>,
+}
+
+/// Most folders looked through that hold nothing but one folder: archives often have one, or one inside another.
+const WRAPPERS: usize = 4;
+
+/// The manifest with the layout that fits the files, the folder where it begins, and the labelled files.
+///
+/// Layouts are tried in order on `root`, then on the folder inside it where that is all it holds. A layout fits when every file
+/// gets a class (and a part) and no class is empty.
+pub(crate) fn fitting(
+    manifest: Manifest,
+    root: &Path,
+) -> Result<(Manifest, PathBuf, Labelled), LoadError> {
+    let mut roots = vec![root.to_path_buf()];
+    while let Some(inner) = only_folder(&roots[roots.len() - 1], &manifest.ignore)? {
+        if roots.len() > WRAPPERS {
+            break;
+        }
+        roots.push(inner);
+    }
+    let choices: Vec<Manifest> = match manifest.layouts.as_slice() {
+        [] => vec![manifest.clone()],
+        several => several.iter().map(|one| manifest.with_layout(one)).collect(),
+    };
+    let mut reasons: Vec<ManifestError> = Vec::new();
+    for root in &roots {
+        for choice in &choices {
+            let labelled = labelled(choice, root).and_then(|found| no_class_empty(choice, found));
+            match labelled {
+                Ok(found) => return Ok((choice.clone(), root.clone(), found)),
+                // What it says of the folder as it was given is what its owner can act on.
+                Err(LoadError::Manifest(reason)) if reasons.len() < choices.len() => {
+                    reasons.push(reason);
+                }
+                Err(LoadError::Manifest(_)) => {}
+                Err(other) => return Err(other),
+            }
+        }
+    }
+    if manifest.layouts.is_empty()
+        && let Some(reason) = reasons.pop()
+    {
+        return Err(reason.into());
+    }
+    let tried: Vec<String> = (manifest.layouts.iter().zip(reasons))
+        .map(|(layout, reason)| format!("  {}: {}", layout.called, reason.problem))
+        .collect();
+    let problem = Problem::NoLayout {
+        root: root.display().to_string(),
+        n: tried.len(),
+        tried: tried.join("\n"),
+        found: found(&files::list(root, &manifest.ignore)?),
+    };
+    Err(manifest.error(manifest.spots.layout, problem).into())
+}
+
+/// The folder inside `root`, where `root` holds nothing else.
+fn only_folder(root: &Path, ignore: &globset::GlobSet) -> Result<Option<PathBuf>, LoadError> {
+    let io = |error| LoadError::Io { path: root.display().to_string(), error };
+    let mut only = None;
+    for entry in std::fs::read_dir(root).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        if ignore.is_match(Path::new(&entry.file_name())) {
+            continue;
+        }
+        let is_folder = entry.file_type().map_err(io)?.is_dir();
+        if !is_folder || only.is_some() {
+            return Ok(None);
+        }
+        only = Some(entry.path());
+    }
+    Ok(only)
+}
+
+fn no_class_empty(manifest: &Manifest, found: Labelled) -> Result<Labelled, LoadError> {
+    let used: BTreeSet<u32> = found.files.iter().map(|file| file.label).collect();
+    match (0..).zip(&found.classes).find(|(label, _)| !used.contains(label)) {
+        None => Ok(found),
+        Some((_, class)) => {
+            let problem = Problem::EmptyClass { class: class.clone(), part: "" };
+            Err(manifest.error(manifest.spots.classes, problem).into())
+        }
+    }
+}
+
+/// "there are 600 files, such as `train/apple_1.jpg`, in the folders test, train".
+fn found(listing: &Listing) -> String {
+    const SHOWN: usize = 8;
+    let mut text = format!("there are {} files", listing.files.len());
+    if let Some(first) = listing.files.first() {
+        text += &format!(", such as `{first}`");
+    }
+    let top: Vec<&str> =
+        listing.folders.iter().map(String::as_str).filter(|f| !f.contains('/')).collect();
+    match top.as_slice() {
+        [] => text + ", and no folders",
+        few if few.len() <= SHOWN => text + &format!(", in the folders {}", few.join(", ")),
+        many => text + &format!(", in {} folders ({}, …)", many.len(), many[..SHOWN].join(", ")),
+    }
 }
 
 /// Labels every file below `root`.
@@ -99,7 +198,7 @@ impl Classes {
         }
         if names.len() < 2 {
             let problem = Problem::TooFewClasses { found: names.len(), names: names.join(", ") };
-            return Err(manifest.error(manifest.spots.folder, problem).into());
+            return Err(manifest.error(manifest.spots.source, problem).into());
         }
         let mut labels: BTreeMap<String, u32> = BTreeMap::new();
         for (label, name) in (0..).zip(&names) {
@@ -180,7 +279,7 @@ fn looks_split(manifest: &Manifest, listing: &Listing) -> Result<(), LoadError> 
     match (train, val) {
         (Some(train), Some(val)) => {
             let problem = Problem::LooksSplit { train: train.to_string(), val: val.to_string() };
-            Err(manifest.error(manifest.spots.folder, problem).into())
+            Err(manifest.error(manifest.spots.source, problem).into())
         }
         _ => Ok(()),
     }

@@ -246,13 +246,3 @@ pub(crate) fn trace_line(report: &Report, dataset: &DataSetReport) -> Option<Str
         looks_ended(report, trace)
     ))
 }
-
-/// Mean ranks over data sets in one line; `None` where there are none, or too many to read.
-pub(crate) fn ranks_line(report: &Report) -> Option<String> {
-    const READABLE: usize = 12;
-    let ranks = report.ranks.as_ref().filter(|r| r.rows.len() <= READABLE)?;
-    let rows: Vec<String> = (ranks.rows.iter())
-        .map(|r| format!("{} {}", r.label, format::short(r.mean_rank, 2)))
-        .collect();
-    Some(format!("{}: {}", ranks.wording, rows.join(", ")))
-}

@@ -10,7 +10,7 @@ use crate::distribution::{norm_cdf, norm_ppf};
 use crate::interval::Interval;
 use crate::missing::{Known, Missing, check_conf, check_n_val};
 use crate::quantile::kept_by_iqm;
-use crate::rng::SplitMix64;
+use crate::rng::{SplitMix64, below};
 
 /// Replicates of a default bootstrap.
 pub const RESAMPLES: u64 = 10_000;
@@ -92,11 +92,10 @@ pub fn replicates(
         return Ok(Vec::new());
     }
     let rng = SplitMix64::new(seed);
-    let draw = |replicate: u64, j: usize| {
-        rng.index(replicate.wrapping_mul(n as u64).wrapping_add(j as u64), n as u64) as usize
-    };
+    let mut draws = rng.from(range.start.wrapping_mul(n as u64));
+    let mut draw = || below(draws.next().unwrap_or_default(), n as u64) as usize;
     if statistic == Statistic::Mean {
-        return Ok(range.map(|r| (0..n).map(|j| counts[draw(r, j)]).sum()).collect());
+        return Ok(range.map(|_| (0..n).map(|_| counts[draw()]).sum()).collect());
     }
     // Position of each value in sorted order: a resample is then a histogram over positions, and
     // sorted without sorting.
@@ -110,10 +109,10 @@ pub fn replicates(
     let kept = kept_by(statistic, n);
     let mut histogram = vec![0usize; n];
     Ok(range
-        .map(|r| {
+        .map(|_| {
             histogram.fill(0);
-            for j in 0..n {
-                histogram[position[draw(r, j)]] += 1;
+            for _ in 0..n {
+                histogram[position[draw()]] += 1;
             }
             sum_kept(&histogram, &sorted, &kept)
         })
@@ -179,7 +178,7 @@ pub fn summarize(
     let unit = kept.len() as f64 * n_val;
     let estimate: i64 = sorted[kept].iter().sum();
     let replicate_sum = replicates.iter().map(|&r| r as f64 / unit).sum();
-    replicates.sort_unstable();
+    sort(&mut replicates);
     let varied = if counts.len() == 1 {
         Err(Missing::OneSeed)
     } else if sorted[0] == sorted[sorted.len() - 1] {
@@ -194,6 +193,25 @@ pub fn summarize(
         percentile: varied.and_then(|()| percentile_of(&replicates, unit, conf)),
         bca: varied.and_then(|()| bca(&sorted, estimate, statistic, &replicates, unit, conf)),
     })
+}
+
+/// Ascending. Sums of counts take few values, and counting those is faster than comparing.
+fn sort(values: &mut [i64]) {
+    const WIDEST: i64 = 1 << 14;
+    let (Some(&low), Some(&high)) = (values.iter().min(), values.iter().max()) else { return };
+    let width = high.saturating_sub(low);
+    if width >= WIDEST {
+        values.sort_unstable();
+        return;
+    }
+    let mut times = vec![0usize; width as usize + 1];
+    values.iter().for_each(|v| times[(v - low) as usize] += 1);
+    let mut rest = values;
+    for (value, times) in (low..).zip(times) {
+        let (these, after) = rest.split_at_mut(times);
+        these.fill(value);
+        rest = after;
+    }
 }
 
 fn bca(
@@ -295,6 +313,21 @@ mod tests {
                 assert_eq!(*fast, drawn[kept_by(statistic, 10)].iter().sum::<i64>());
             }
         }
+    }
+
+    #[test]
+    fn counting_sorts_like_comparing() {
+        let rng = SplitMix64::new(11);
+        for width in [1u64, 50, 20_000] {
+            let mut counted: Vec<i64> = (0..3000).map(|i| rng.index(i, width) as i64 - 7).collect();
+            let mut compared = counted.clone();
+            sort(&mut counted);
+            compared.sort_unstable();
+            assert_eq!(counted, compared);
+        }
+        let mut extreme = [i64::MAX, 0, i64::MIN];
+        sort(&mut extreme);
+        assert_eq!(extreme, [i64::MIN, 0, i64::MAX]);
     }
 
     #[test]

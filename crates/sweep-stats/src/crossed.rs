@@ -8,7 +8,7 @@
 
 use crate::bit_rows::BitRows;
 use crate::bootstrap::{percentile_of, sd_of};
-use crate::distribution::{t_isf, t_sf, t_two_sided};
+use crate::distribution::{t_isf, t_p_values};
 use crate::interval::Interval;
 use crate::missing::{Known, Missing, check_conf, same_length};
 use crate::rng::SplitMix64;
@@ -169,13 +169,13 @@ impl Sums {
 
 fn inference(mean: f64, se: f64, df: f64, conf: f64) -> Known<CrossedInference> {
     let t = mean / se;
-    let positive = |p: f64| p.clamp(f64::MIN_POSITIVE, 1.0);
+    let p = t_p_values(t, df)?;
     Ok(CrossedInference {
         df,
         t,
-        p_two: t_two_sided(t, df)?,
-        p_greater: positive(t_sf(t, df)?),
-        p_less: positive(t_sf(-t, df)?),
+        p_two: p.two,
+        p_greater: p.greater,
+        p_less: p.less,
         interval: Interval::around(mean, t_isf((1.0 - conf) / 2.0, df)? * se),
     })
 }

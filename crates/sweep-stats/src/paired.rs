@@ -4,7 +4,7 @@
 //! [`crate::signflip`]; effect sizes without a test are in [`crate::effect`].
 
 use crate::describe::Moments;
-use crate::distribution::{t_sf, t_two_sided};
+use crate::distribution::t_p_values;
 use crate::interval::Interval;
 use crate::missing::{Known, Missing, all_finite, check_conf, check_n_val, same_length};
 
@@ -82,16 +82,16 @@ pub(crate) fn from_moments(moments: Moments, conf: f64) -> Known<PairedT> {
     check_conf(conf)?;
     let se = moments.positive_se()?;
     let (t, df) = (moments.mean / se, moments.df());
-    let positive = |p: f64| p.clamp(f64::MIN_POSITIVE, 1.0);
+    let p = t_p_values(t, df)?;
     Ok(PairedT {
         n: moments.n,
         mean_diff: moments.mean,
         sd_diff: moments.sd()?,
         t,
         df,
-        p_two: t_two_sided(t, df)?,
-        p_greater: positive(t_sf(t, df)?),
-        p_less: positive(t_sf(-t, df)?),
+        p_two: p.two,
+        p_greater: p.greater,
+        p_less: p.less,
         interval: moments.t_interval(conf)?,
     })
 }

@@ -25,11 +25,21 @@ impl SplitMix64 {
         mix(self.seed.wrapping_add(i.wrapping_add(1).wrapping_mul(GAMMA)))
     }
 
+    /// Draws number `i`, `i + 1`, … without end, each one addition away from the last.
+    #[inline]
+    pub(crate) fn from(&self, i: u64) -> impl Iterator<Item = u64> {
+        let mut state = self.seed.wrapping_add(i.wrapping_mul(GAMMA));
+        std::iter::repeat_with(move || {
+            state = state.wrapping_add(GAMMA);
+            mix(state)
+        })
+    }
+
     /// Draw number `i` as an index below `n`: the high half of the 128-bit product `out·n`; 0 for
     /// n = 0.
     #[inline]
     pub fn index(&self, i: u64, n: u64) -> u64 {
-        ((u128::from(self.out(i)) * u128::from(n)) >> 64) as u64
+        below(self.out(i), n)
     }
 
     /// Draw number `i` as a number strictly between 0 and 1: the middle of one of 2⁵³ cells.
@@ -43,6 +53,12 @@ impl SplitMix64 {
         // `uniform` can round to 1 in its last cell only; the clamp keeps Φ⁻¹ finite there
         norm_ppf(self.uniform(i).min(1.0 - f64::EPSILON)).unwrap_or(0.0)
     }
+}
+
+/// A draw as an index below `n`.
+#[inline]
+pub(crate) fn below(draw: u64, n: u64) -> u64 {
+    ((u128::from(draw) * u128::from(n)) >> 64) as u64
 }
 
 #[inline]
@@ -75,6 +91,14 @@ mod tests {
         assert_eq!(fnv1a64(""), 0xcbf2_9ce4_8422_2325);
         assert_eq!(fnv1a64("a"), 0xaf63_dc4c_8601_ec8c);
         assert_eq!(fnv1a64("foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn a_run_of_draws_is_what_single_draws_are() {
+        let rng = SplitMix64::new(9);
+        let run: Vec<u64> = rng.from(40).take(5).collect();
+        assert_eq!(run, [40, 41, 42, 43, 44].map(|i| rng.out(i)));
+        assert_eq!(rng.from(u64::MAX).nth(1), Some(rng.out(0)));
     }
 
     #[test]

@@ -50,9 +50,7 @@ pub struct SignedRank {
 /// # Errors
 /// [`Missing::NoData`] for no pairs.
 pub fn wilcoxon_signed_rank(diff: &[i64], zeros: Zeros) -> Known<SignedRank> {
-    let mut sized: Vec<(u64, bool)> = diff.iter().map(|d| (d.unsigned_abs(), *d > 0)).collect();
-    sized.sort_unstable_by_key(|s| s.0);
-    test(&DoubledRanks::of(&sized, |s| *s == 0, zeros)?, diff.len() <= MAX_EXACT_COUNTS)
+    test(&DoubledRanks::of_counts(diff, zeros)?, diff.len() <= MAX_EXACT_COUNTS)
 }
 
 /// Signed-rank test of real-valued differences; exact up to [`MAX_EXACT_REAL`] pairs. Ties are
@@ -61,10 +59,7 @@ pub fn wilcoxon_signed_rank(diff: &[i64], zeros: Zeros) -> Known<SignedRank> {
 /// # Errors
 /// [`Missing::NoData`] for no pairs, [`Missing::NotFinite`].
 pub fn wilcoxon_real(diff: &[f64], zeros: Zeros) -> Known<SignedRank> {
-    all_finite(diff)?;
-    let mut sized: Vec<(f64, bool)> = diff.iter().map(|d| (d.abs(), *d > 0.0)).collect();
-    sized.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-    test(&DoubledRanks::of(&sized, |s| *s == 0.0, zeros)?, diff.len() <= MAX_EXACT_REAL)
+    test(&DoubledRanks::of_reals(diff, zeros)?, diff.len() <= MAX_EXACT_REAL)
 }
 
 /// Two-sided p of the normal approximation with tie correction, with or without continuity
@@ -73,9 +68,7 @@ pub fn wilcoxon_real(diff: &[f64], zeros: Zeros) -> Known<SignedRank> {
 /// # Errors
 /// [`Missing::NoData`]; [`Missing::AllZero`] when nothing is left to rank.
 pub fn wilcoxon_normal(diff: &[i64], zeros: Zeros, continuity: bool) -> Known<f64> {
-    let mut sized: Vec<(u64, bool)> = diff.iter().map(|d| (d.unsigned_abs(), *d > 0)).collect();
-    sized.sort_unstable_by_key(|s| s.0);
-    let ranks = DoubledRanks::of(&sized, |s| *s == 0, zeros)?;
+    let ranks = DoubledRanks::of_counts(diff, zeros)?;
     if ranks.nonzero.is_empty() {
         return Err(Missing::AllZero);
     }
@@ -89,7 +82,7 @@ pub fn wilcoxon_normal(diff: &[i64], zeros: Zeros, continuity: bool) -> Known<f6
 /// # Errors
 /// [`Missing::NoData`], [`Missing::AllZero`].
 pub fn rank_biserial(diff: &[i64]) -> Known<f64> {
-    biserial(&wilcoxon_signed_rank(diff, Zeros::Wilcox)?)
+    DoubledRanks::of_counts(diff, Zeros::Wilcox)?.biserial()
 }
 
 /// [`rank_biserial`] of real-valued differences.
@@ -97,14 +90,7 @@ pub fn rank_biserial(diff: &[i64]) -> Known<f64> {
 /// # Errors
 /// [`Missing::NoData`], [`Missing::NotFinite`], [`Missing::AllZero`].
 pub fn rank_biserial_real(diff: &[f64]) -> Known<f64> {
-    biserial(&wilcoxon_real(diff, Zeros::Wilcox)?)
-}
-
-fn biserial(test: &SignedRank) -> Known<f64> {
-    if test.n_nonzero == 0 {
-        return Err(Missing::AllZero);
-    }
-    Ok((test.w_plus - test.w_minus) / (test.w_plus + test.w_minus))
+    DoubledRanks::of_reals(diff, Zeros::Wilcox)?.biserial()
 }
 
 /// Twice the midranks of the non-zero differences, whole numbers.
@@ -115,6 +101,19 @@ struct DoubledRanks {
 }
 
 impl DoubledRanks {
+    fn of_counts(diff: &[i64], zeros: Zeros) -> Known<DoubledRanks> {
+        let mut sized: Vec<(u64, bool)> = diff.iter().map(|d| (d.unsigned_abs(), *d > 0)).collect();
+        sized.sort_unstable_by_key(|s| s.0);
+        DoubledRanks::of(&sized, |s| *s == 0, zeros)
+    }
+
+    fn of_reals(diff: &[f64], zeros: Zeros) -> Known<DoubledRanks> {
+        all_finite(diff)?;
+        let mut sized: Vec<(f64, bool)> = diff.iter().map(|d| (d.abs(), *d > 0.0)).collect();
+        sized.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+        DoubledRanks::of(&sized, |s| *s == 0.0, zeros)
+    }
+
     /// `sized`: size and "is positive", ascending by size. A tie group at positions i..j has twice
     /// the rank i + 1 + j.
     fn of<T: PartialEq>(
@@ -148,6 +147,15 @@ impl DoubledRanks {
             i = j;
         }
         Ok(ranks)
+    }
+
+    /// (W₊ − W₋)/(W₊ + W₋).
+    fn biserial(&self) -> Known<f64> {
+        if self.nonzero.is_empty() {
+            return Err(Missing::AllZero);
+        }
+        let (plus, minus) = (self.positive as f64, (self.total - self.positive) as f64);
+        Ok((plus - minus) / (plus + minus))
     }
 
     /// W₊ minus its mean under the null.

@@ -23,6 +23,16 @@ pub enum StoreError {
         /// What is wrong with it and what is allowed.
         why: &'static str,
     },
+    /// A pool that the store at this address cannot be. Retrying cannot help.
+    #[error("pool `{pool}` is not possible with `{url}`: {why}")]
+    Pool {
+        /// As asked for.
+        pool: String,
+        /// As given, without credentials.
+        url: String,
+        /// What stands against it and what is allowed.
+        why: String,
+    },
     /// The Redis server cannot be reached, refuses or fails. Retrying helps when it is away, starting, full or a replica.
     #[error("store {store}: {source}")]
     Redis {
@@ -61,6 +71,16 @@ pub enum StoreError {
         /// In this program.
         known: u32,
     },
+    /// The store was written by an older version in a layout that this one does not read. Retrying cannot help.
+    #[error(
+        "the store has schema {found}, but this version knows {known} only: take another namespace, or finish its sweeps with the version that wrote it"
+    )]
+    SchemaTooOld {
+        /// In the store.
+        found: u32,
+        /// In this program.
+        known: u32,
+    },
     /// The file is a database, but not a store. Retrying cannot help.
     #[error("{} is a database of another program", path.display())]
     NotAStore {
@@ -77,6 +97,14 @@ pub enum StoreError {
         count: usize,
         /// Allowed.
         max: usize,
+    },
+    /// A coordinator, asked instead of the store, did not do it either.
+    #[error("{text}")]
+    Coordinator {
+        /// For people.
+        text: String,
+        /// Of what kind.
+        why: Refusal,
     },
     /// The same run id with other content. Retrying cannot help.
     #[error("run {run} is known with another content than the one submitted")]
@@ -173,12 +201,24 @@ pub enum StoreError {
     },
 }
 
+/// Why a coordinator did not do what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It cannot be reached, or cannot reach its store. Retrying helps.
+    Unreachable,
+    /// Without a token, or with one of too small a role. Retrying cannot help.
+    NotAllowed,
+    /// What was asked is wrong. Retrying cannot help.
+    Wrong,
+}
+
 impl StoreError {
     /// Whether the same call may succeed later.
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Closed | Self::Sqlite(_) | Self::Commit(_) | Self::Io { .. } => true,
             Self::Redis { source, .. } => crate::redis::is_retryable(source),
+            Self::Coordinator { why, .. } => *why == Refusal::Unreachable,
             _ => false,
         }
     }

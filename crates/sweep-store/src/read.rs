@@ -109,7 +109,7 @@ pub struct RunPage {
 }
 
 /// One run with everything known of it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunDetail {
     /// Content hash of `spec`.
     pub id: RunId,
@@ -239,7 +239,7 @@ pub enum EventKind {
 }
 
 /// Answer to a reader of events.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Events {
     /// What happened after the cursor; empty when nothing did in time.
     Some {

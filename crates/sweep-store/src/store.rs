@@ -26,16 +26,14 @@ use crate::words::{
 };
 
 macro_rules! store_trait {
-    ($($(#[$doc:meta])* fn $name:ident(&self $(, $arg:ident: $type:ty)* $(,)?) -> $reply:ty;)*) => {
-        /// Where sweeps, runs and leases live.
-        ///
-        /// Every changing call is one atomic step and may be sent again: the reply may get lost, the effect does not double.
-        /// The future may be dropped at any time; the step then happens or not, but never by half.
-        pub trait Store: Clone + Send + Sync + 'static {
+    ($(#[$of:meta])* trait $trait:ident: $above:path;
+     $($(#[$doc:meta])* fn $name:ident(&self $(, $arg:ident: $type:ty)* $(,)?) -> $reply:ty;)*) => {
+        $(#[$of])*
+        pub trait $trait: $above + Clone + Send + Sync + 'static {
             $($(#[$doc])* fn $name(&self $(, $arg: $type)*) -> impl Future<Output = Result<$reply, StoreError>> + Send;)*
         }
 
-        impl Store for AnyStore {
+        impl $trait for AnyStore {
             $(async fn $name(&self $(, $arg: $type)*) -> Result<$reply, StoreError> {
                 match self {
                     Self::Sqlite(store) => store.$name($($arg),*).await,
@@ -47,6 +45,35 @@ macro_rules! store_trait {
 }
 
 store_trait! {
+    /// What people see of a store, directly or through a coordinator. Nothing here changes it.
+    trait Reads: Send;
+
+    /// All sweeps, newest first.
+    fn sweeps(&self) -> Vec<SweepStatus>;
+    /// One sweep with its document.
+    fn sweep(&self, sweep: &SweepId) -> Option<(SweepStatus, Document)>;
+    /// A page of a sweep's runs in the order of the sweep, of all states or those in `states`; `after`: where the last page ended.
+    /// Without `with_results` no result is read and every `result` is `None`: for lists, which show none of it.
+    fn runs(&self, sweep: &SweepId, states: &[StateName], with_results: bool, after: Option<&PageCursor>, limit: u32) -> RunPage;
+    /// All runs of a sweep with their results, in the order of the sweep: what a report is made of.
+    fn results(&self, sweep: &SweepId) -> Vec<RunRecord>;
+    /// One run with its attempts, their errors and the ends of their logs.
+    fn run(&self, run: &RunId) -> Option<RunDetail>;
+    /// States of these runs, in their order; `None` where unknown. For "new against known" before submitting.
+    fn states(&self, runs: &[RunId]) -> Vec<Option<StateName>>;
+    /// What an autoscaler needs.
+    fn demand(&self) -> Demand;
+    /// Slots heard of in the last hour.
+    fn workers(&self) -> Vec<WorkerStatus>;
+}
+
+store_trait! {
+    /// Where sweeps, runs and leases live.
+    ///
+    /// Every changing call is one atomic step and may be sent again: the reply may get lost, the effect does not double.
+    /// The future may be dropped at any time; the step then happens or not, but never by half.
+    trait Store: Reads;
+
     /// Adds runs (at most 500) to a sweep and the sweep to the store; `last` says that all runs of the round have arrived.
     /// A new round is taken only when the present one is complete, and by a cancelled sweep never: round 0 reopens it.
     fn submit(&self, now: Now, sweep: &NewSweep, runs: &[Run], last: bool) -> Submitted;
@@ -60,25 +87,8 @@ store_trait! {
     fn control(&self, now: Now, command: &Command) -> ();
     /// Maintenance: expired leases, due runs, walks, pruning. Each second by any number of callers; again at once on `more`.
     fn tick(&self, now: Now, policy: &Policy) -> Ticked;
-
-    /// All sweeps, newest first.
-    fn sweeps(&self) -> Vec<SweepStatus>;
-    /// One sweep with its document.
-    fn sweep(&self, sweep: &SweepId) -> Option<(SweepStatus, Document)>;
-    /// A page of a sweep's runs in the order of the sweep, of all states or those in `states`; `after`: where the last page ended.
-    fn runs(&self, sweep: &SweepId, states: &[StateName], after: Option<&PageCursor>, limit: u32) -> RunPage;
-    /// All runs of a sweep with their results, in the order of the sweep: what a report is made of.
-    fn results(&self, sweep: &SweepId) -> Vec<RunRecord>;
-    /// One run with its attempts, their errors and the ends of their logs.
-    fn run(&self, run: &RunId) -> Option<RunDetail>;
     /// Epoch metrics of a run that has not ended; empty once it has.
     fn live(&self, run: &RunId) -> RunProgress;
-    /// States of these runs, in their order; `None` where unknown. For "new against known" before submitting.
-    fn states(&self, runs: &[RunId]) -> Vec<Option<StateName>>;
-    /// What an autoscaler needs.
-    fn demand(&self) -> Demand;
-    /// Slots heard of in the last hour.
-    fn workers(&self) -> Vec<WorkerStatus>;
     /// Blobs that unfinished runs point to: never collect these.
     fn checkpoints(&self) -> BTreeSet<Digest>;
     /// The end of the event stream. Take it first, then read: replay from it leaves no gap.
@@ -123,6 +133,38 @@ impl AnyStore {
             Address::Memory => Sqlite::in_memory().map(Self::Sqlite),
             Address::File(path) => Sqlite::open_to_read(&path).map(Self::Sqlite),
             Address::Redis => Redis::open_to_read(url).map(Self::Redis),
+        }
+    }
+
+    /// The address of pool `pool` on the store at `url`, to be opened: workers of one pool share runs, fair share and duplicates.
+    ///
+    /// On a Redis server a pool is a namespace. A file is one pool by itself, `default`.
+    ///
+    /// # Errors
+    /// [`StoreError::Pool`] when `url` names another namespace, is a file and the pool not `default`, or the pool's name is not
+    /// 1 to 32 characters of a-z, 0-9 and `-`; [`StoreError::Url`].
+    pub fn with_pool(url: &str, pool: &str) -> Result<String, StoreError> {
+        match parse(url)? {
+            Address::Redis => crate::redis::with_pool(url, pool),
+            Address::Memory | Address::File(_) if pool == crate::redis::NAMESPACE => {
+                Ok(url.to_owned())
+            }
+            Address::Memory | Address::File(_) => {
+                let why = "a file is one pool, `default`: take another file, or a Redis server";
+                Err(StoreError::Pool {
+                    pool: pool.to_owned(),
+                    url: url.to_owned(),
+                    why: why.to_owned(),
+                })
+            }
+        }
+    }
+
+    /// The pool whose runs it holds: the namespace on a Redis server, `default` for a file.
+    pub fn pool(&self) -> &str {
+        match self {
+            Self::Sqlite(_) => crate::redis::NAMESPACE,
+            Self::Redis(store) => store.pool(),
         }
     }
 
@@ -181,6 +223,31 @@ mod tests {
         let shown = format!("{store:?}");
         assert!(shown.contains("redis://host:6379/1?namespace=cuda"), "{shown}");
         assert!(!shown.contains("secret"));
+    }
+
+    #[test]
+    fn a_pool_is_a_namespace_of_a_server_and_a_file_is_one_by_itself() {
+        let pool = |url: &str, pool: &str| {
+            AnyStore::with_pool(url, pool).map_err(|error| error.to_string())
+        };
+        let url = pool("redis://:secret@host/1?password_file=x", "cuda").unwrap();
+        assert_eq!(url, "redis://:secret@host/1?password_file=x&namespace=cuda");
+        assert_eq!(pool(&url, "cuda"), Ok(url.clone()));
+        assert_eq!(pool("redis://host?", "cpu").unwrap(), "redis://host?namespace=cpu");
+        assert_eq!(AnyStore::open(&pool("redis://host", "cuda").unwrap()).unwrap().pool(), "cuda");
+        assert_eq!(AnyStore::open("redis://host").unwrap().pool(), "default");
+        assert_eq!(
+            pool(&url, "cpu").unwrap_err(),
+            "pool `cpu` is not possible with `redis://…@host/1?password_file=x&namespace=cuda`: \
+             the address names the namespace `cuda`: leave one of them out"
+        );
+        assert!(pool("redis://host", "Big Pool").is_err());
+        assert_eq!(pool("sqlite:a.db", "default").unwrap(), "sqlite:a.db");
+        assert_eq!(
+            pool("sqlite:a.db", "cuda").unwrap_err(),
+            "pool `cuda` is not possible with `sqlite:a.db`: a file is one pool, `default`: take another file, or a Redis server"
+        );
+        assert_eq!(AnyStore::open("sqlite::memory:").unwrap().pool(), "default");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use sweep_core::result::DeviceKind;
 use sweep_store::sqlite::Sqlite;
 use sweep_store::{
     AnyStore, Command, Event, EventKind, Events, Holder, Lease, Leased, NewSweep, Now, Outcome,
-    Policy, RequestId, Store, StoreError, Wish,
+    Policy, Reads, RequestId, Store, StoreError, Wish,
 };
 
 #[path = "conformance/fixtures.rs"]

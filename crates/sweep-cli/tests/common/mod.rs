@@ -34,7 +34,10 @@ impl Place {
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sweep"));
         command.args(args).current_dir(self.path()).stdin(Stdio::null());
-        command.env_remove("SWEEP_STORE").env_remove("SWEEP_DIR").env_remove("SWEEP_LOG");
+        command.env("XDG_CONFIG_HOME", self.path());
+        for name in ["STORE", "DIR", "LOG", "COORDINATOR", "TOKEN", "BLOBS", "POOL"] {
+            command.env_remove(format!("SWEEP_{name}"));
+        }
         command
     }
 

@@ -159,40 +159,10 @@ pub(crate) fn known(word: &str, known: &[&str]) -> String {
     }
 }
 
-/// The known word that `word` was probably meant to be.
+/// The known word that `word` was probably meant to be: a third of its letters may differ, three at most.
 pub(crate) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    if word.len() > 64 {
-        return None;
-    }
-    let word = word.to_lowercase().replace('-', "_");
-    let limit = (word.chars().count() / 3).clamp(1, 3);
-    let close = known
-        .iter()
-        .map(|k| (distance(&word, k), *k))
-        .filter(|(d, _)| *d <= limit)
-        .min_by_key(|(d, _)| *d);
-    close.map(|(_, k)| k)
-}
-
-/// Optimal string alignment: insertions, deletions, replacements, swaps of neighbours.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows = vec![vec![0_usize; b.len() + 1]; a.len() + 1];
-    for (i, row) in rows.iter_mut().enumerate() {
-        row[0] = i;
-    }
-    rows[0] = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        for j in 1..=b.len() {
-            let replace = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut best = replace.min(rows[i - 1][j] + 1).min(rows[i][j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                best = best.min(rows[i - 2][j - 2] + 1);
-            }
-            rows[i][j] = best;
-        }
-    }
-    rows[a.len()][b.len()]
+    let word = word.replace('-', "_");
+    crate::suggest::nearest(&word, known.iter().copied(), |letters| (letters / 3).clamp(1, 3))
 }
 
 #[cfg(test)]
@@ -200,8 +170,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn swapped_neighbours_are_one_step_apart() {
-        assert_eq!(distance("marign", "margin"), 1);
+    fn a_hyphen_is_an_underscore() {
         assert_eq!(nearest("learning-rate", &["margin", "learning_rate"]), Some("learning_rate"));
         assert_eq!(nearest("zzz", &["margin", "scale"]), None);
     }

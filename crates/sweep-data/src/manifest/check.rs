@@ -5,15 +5,13 @@ use regex::RegexBuilder;
 use serde_saphyr::Spanned;
 
 use super::error::{ManifestError, Page, Problem, Spot};
-use super::shape::{
-    ExpectShape, LayoutShape, ManifestFile, SourceShape, SplitShape, StratifiedShape,
-};
-use super::{Amount, Duplicates, Expect, Layout, Manifest, Split, Spots, Table};
+use super::shape::{ExpectShape, LayoutShape, ManifestFile, SplitShape, StratifiedShape};
+use super::{Amount, Duplicates, Expect, Layout, Manifest, Split, Spots, Table, places};
 use crate::decode::Decode;
 use crate::suggest::hint;
 
 /// What nobody means as an image: labels of other tools and the litter of file managers. A written `ignore` replaces it.
-const IGNORED: [&str; 5] = ["**/*.xml", "**/.*", "__MACOSX/**", "**/Thumbs.db", "**/desktop.ini"];
+const IGNORED: [&str; 5] = ["**/*.xml", "**/.*", "**/__MACOSX", "**/Thumbs.db", "**/desktop.ini"];
 
 /// Larger limits would let one file take more memory than a worker has: 500 million pixels are 1.5 GB decoded.
 const MAX_MAX_PIXELS: u64 = 500_000_000;
@@ -21,35 +19,41 @@ const MAX_MAX_PIXELS: u64 = 500_000_000;
 /// Longest compiled pattern, so that a manifest from elsewhere cannot take the memory.
 const PATTERN_BYTES: usize = 1 << 20;
 
-type Checked<T> = Result<T, ManifestError>;
+pub(super) type Checked<T> = Result<T, ManifestError>;
 
 pub(super) fn checked(page: Page) -> Checked<Manifest> {
     let file: ManifestFile =
         serde_saphyr::from_str(&page.text).map_err(|error| page.yaml(&error))?;
     let name = name(&page, &file.name)?;
     let classes = file.classes.as_ref().map(|list| classes(&page, list)).transpose()?;
-    let SourceShape::Folder(folder) = &file.source.value else {
-        return Err(page.error(file.source.referenced.into(), Problem::Archive));
-    };
-    let layout =
-        file.layout.as_ref().map_or(Ok(Layout::FolderPerClass), |l| layout(&page, &l.value))?;
-    let split = file.split.as_ref().map_or(
-        Ok(Split::Stratified { amount: Amount::PartsPerMillion(800_000), seed: 1 }),
-        |s| split(&page, &s.value, s.referenced.into()),
-    )?;
-    let spot = |location: Option<serde_saphyr::Location>| {
-        location.map_or(folder.referenced.into(), Spot::from)
-    };
-    let spots = Spots {
-        folder: folder.referenced.into(),
+    let (sources, source) = places::sources(&page, &file)?;
+    let duplicates = file.duplicates.as_ref().map(|d| d.value).unwrap_or_default();
+    let spot = |location: Option<serde_saphyr::Location>| location.map_or(source, Spot::from);
+    let mut spots = Spots {
+        source,
         layout: spot(file.layout.as_ref().map(|l| l.referenced)),
         classes: spot(file.classes.as_ref().map(|c| c.referenced)),
         split: spot(file.split.as_ref().map(|s| s.referenced)),
         duplicates: spot(file.duplicates.as_ref().map(|d| d.referenced)),
         expect: spot(file.expect.as_ref().map(|e| e.referenced)),
     };
-    let duplicates = file.duplicates.as_ref().map(|d| d.value).unwrap_or_default();
-    fits(&page, &spots, &layout, &split, duplicates)?;
+    let written = file.split.as_ref();
+    let (layouts, in_use) = match &file.layouts {
+        Some(list) => {
+            spots.layout = list.referenced.into();
+            let layouts = places::layouts(&page, &file, list, &spots, duplicates)?;
+            let first = layouts[0].clone();
+            (layouts, first)
+        }
+        None => {
+            let in_use = places::layout_and_split(&page, file.layout.as_ref(), written)?;
+            fits(&page, &spots, &in_use.0, &in_use.1, duplicates)?;
+            let called = String::new();
+            let (layout, split) = in_use;
+            let split_written = written.is_some();
+            (Vec::new(), places::Alternative { called, layout, split, split_written })
+        }
+    };
     let known = classes.as_deref();
     let mut rename = Vec::new();
     for (from, to) in &file.rename {
@@ -73,12 +77,14 @@ pub(super) fn checked(page: Page) -> Checked<Manifest> {
         license: file.license,
         obtain: file.obtain,
         classes,
-        folder: folder.value.clone(),
-        layout,
+        sources,
+        layout: in_use.layout,
+        called: None,
+        layouts,
         rename,
         ignore,
-        split_written: file.split.is_some(),
-        split,
+        split_written: in_use.split_written,
+        split: in_use.split,
         duplicates,
         decode,
         hflip: file.augment.hflip,
@@ -140,7 +146,7 @@ fn unknown_class(name: &str, known: &[String]) -> Problem {
     Problem::UnknownClass { name: name.to_owned(), known: known.join(", "), hint }
 }
 
-fn layout(page: &Page, shape: &LayoutShape) -> Checked<Layout> {
+pub(super) fn layout(page: &Page, shape: &LayoutShape) -> Checked<Layout> {
     match shape {
         LayoutShape::FolderPerClass => Ok(Layout::FolderPerClass),
         LayoutShape::FilenamePrefix(prefix) => {
@@ -188,7 +194,7 @@ fn layout(page: &Page, shape: &LayoutShape) -> Checked<Layout> {
     }
 }
 
-fn split(page: &Page, shape: &SplitShape, spot: Spot) -> Checked<Split> {
+pub(super) fn split(page: &Page, shape: &SplitShape, spot: Spot) -> Checked<Split> {
     match shape {
         SplitShape::Folders(folders) => {
             inside(page, &folders.train)?;
@@ -276,7 +282,7 @@ fn max_pixels(page: &Page, value: Option<&Spanned<u64>>) -> Checked<u64> {
 }
 
 /// Rules between blocks.
-fn fits(
+pub(super) fn fits(
     page: &Page,
     spots: &Spots,
     layout: &Layout,
@@ -344,7 +350,7 @@ fn ignore(page: &Page, written: Option<&[Spanned<String>]>) -> Checked<globset::
 }
 
 /// A relative path without `..`, drive or root.
-fn inside(page: &Page, path: &Spanned<String>) -> Checked<()> {
+pub(super) fn inside(page: &Page, path: &Spanned<String>) -> Checked<()> {
     if is_inside(&path.value) {
         Ok(())
     } else {

@@ -65,11 +65,74 @@ pub enum Problem {
         /// The range.
         allowed: &'static str,
     },
-    /// Archives are not unpacked yet.
+    /// A source that is no source.
+    #[error("`{key}` is `{value}`, but must be {allowed}")]
+    Source {
+        /// The key.
+        key: &'static str,
+        /// As written.
+        value: String,
+        /// What is allowed.
+        allowed: &'static str,
+    },
+    /// An archive that cannot be unpacked.
+    #[error("archive `{archive}` {reason}")]
+    Archive {
+        /// The archive as it was looked for.
+        archive: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// An archive that is not the one the manifest means.
     #[error(
-        "`archive` sources are not supported yet: unpack it yourself and write `source: {{ folder: PATH }}`"
+        "archive `{archive}` has {key} {found}, but the manifest says {wanted}: it is another file, or damaged; delete it and get it again{obtain}"
     )]
-    Archive,
+    OtherArchive {
+        /// The archive as it was looked for.
+        archive: String,
+        /// `sha256` or `bytes`.
+        key: &'static str,
+        /// What it has.
+        found: String,
+        /// What it should have.
+        wanted: String,
+        /// Where the data comes from, or nothing.
+        obtain: String,
+    },
+    /// None of the places holds the files.
+    #[error("the files are in none of the {n} places of `sources`:\n{tried}{holds}{obtain}")]
+    NoSource {
+        /// How many places.
+        n: usize,
+        /// What was wrong with each, one a line.
+        tried: String,
+        /// What the files must be, or nothing.
+        holds: String,
+        /// Where the data comes from, or nothing.
+        obtain: String,
+    },
+    /// An archive that would have to be fetched by a program that cannot.
+    #[error("this program does not download: get {url} yourself and put it at `{into}`{obtain}")]
+    NoDownload {
+        /// Where it is.
+        url: String,
+        /// Where it is looked for.
+        into: String,
+        /// Where the data comes from, or nothing.
+        obtain: String,
+    },
+    /// Files that fit none of the layouts.
+    #[error("the files in `{root}` fit none of the {n} layouts:\n{tried}\n{found}")]
+    NoLayout {
+        /// The folder that was looked at.
+        root: String,
+        /// How many layouts.
+        n: usize,
+        /// Why each does not fit, one a line.
+        tried: String,
+        /// What is there.
+        found: String,
+    },
     /// A class name that cannot be one.
     #[error(
         "class name `{0}` must have 1 to 100 characters, none of them a control character, and no space at its ends"

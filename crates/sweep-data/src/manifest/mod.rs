@@ -4,6 +4,7 @@
 
 mod check;
 mod error;
+mod places;
 mod shape;
 
 use globset::GlobSet;
@@ -13,6 +14,7 @@ use crate::decode::Decode;
 pub(crate) use check::{is_class_name, is_inside};
 pub use error::{ManifestError, Problem};
 pub(crate) use error::{Page, Spot};
+pub(crate) use places::{Alternative, Archive, ArchiveAt, Place, Source};
 pub use shape::Duplicates;
 
 /// A checked manifest. Whoever holds one need not check it again.
@@ -25,8 +27,14 @@ pub struct Manifest {
     pub(crate) obtain: Option<String>,
     /// `None`: the sorted names of what the layout finds.
     pub(crate) classes: Option<Vec<String>>,
-    pub(crate) folder: String,
+    /// Where the files may be, in order of preference; at least one.
+    pub(crate) sources: Vec<Source>,
+    /// The layout in use: the first of `layouts`, until the files have shown which one fits.
     pub(crate) layout: Layout,
+    /// What it is called, once it was chosen.
+    called: Option<String>,
+    /// What to try in order; empty without `layouts:`.
+    pub(crate) layouts: Vec<Alternative>,
     /// Lower-case name found → name meant.
     pub(crate) rename: Vec<(String, String)>,
     pub(crate) ignore: GlobSet,
@@ -43,7 +51,7 @@ pub struct Manifest {
 /// Where in the text to point when files and manifest disagree.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Spots {
-    pub(crate) folder: Spot,
+    pub(crate) source: Spot,
     pub(crate) layout: Spot,
     pub(crate) classes: Spot,
     pub(crate) split: Spot,
@@ -148,6 +156,17 @@ impl Manifest {
     /// Whether a training view may be mirrored.
     pub fn hflip(&self) -> bool {
         self.hflip
+    }
+
+    /// What the layout in use is called; `None` where there is no choice.
+    pub(crate) fn layout_in_use(&self) -> Option<&str> {
+        self.called.as_deref()
+    }
+
+    /// This manifest with one of its layouts.
+    pub(crate) fn with_layout(&self, alternative: &Alternative) -> Self {
+        let Alternative { called, layout, split, split_written } = alternative.clone();
+        Self { called: Some(called), layout, split, split_written, ..self.clone() }
     }
 
     /// `problem` at a spot of this manifest.

@@ -5,6 +5,8 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_saphyr::Spanned;
 
 use crate::decode::{Alpha, Color, Gif, OnError, Orientation};
@@ -18,8 +20,10 @@ pub(super) struct ManifestFile {
     pub(super) license: Option<String>,
     pub(super) obtain: Option<String>,
     pub(super) classes: Option<Spanned<Vec<Spanned<String>>>>,
-    pub(super) source: Spanned<SourceShape>,
+    pub(super) source: Option<Spanned<SourceShape>>,
+    pub(super) sources: Option<Spanned<Vec<Spanned<SourceShape>>>>,
     pub(super) layout: Option<Spanned<LayoutShape>>,
+    pub(super) layouts: Option<Spanned<Vec<Spanned<AlternativeShape>>>>,
     #[serde(default)]
     pub(super) rename: BTreeMap<String, Spanned<String>>,
     pub(super) ignore: Option<Vec<Spanned<String>>>,
@@ -36,7 +40,60 @@ pub(super) struct ManifestFile {
 #[serde(rename_all = "snake_case")]
 pub(super) enum SourceShape {
     Folder(Spanned<String>),
-    Archive(serde::de::IgnoredAny),
+    Archive(ArchiveShape),
+}
+
+/// An archive on disk or to be fetched.
+pub(super) enum ArchiveShape {
+    /// Its path alone.
+    Path(String),
+    /// Exactly one of `path` and `url`, and what is known of it.
+    Known(Box<KnownArchiveShape>),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KnownArchiveShape {
+    pub(super) path: Option<Spanned<String>>,
+    pub(super) url: Option<Spanned<String>>,
+    pub(super) sha256: Option<Spanned<String>>,
+    pub(super) bytes: Option<Spanned<u64>>,
+    pub(super) strip: Option<Spanned<String>>,
+}
+
+/// By hand, because a derived choice between text and map would not say which key is wrong.
+impl<'de> Deserialize<'de> for ArchiveShape {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = ArchiveShape;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("the path of an archive, or a map of path or url, sha256, bytes, strip")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, path: &str) -> Result<ArchiveShape, E> {
+                Ok(ArchiveShape::Path(path.to_owned()))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ArchiveShape, A::Error> {
+                let known = KnownArchiveShape::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(ArchiveShape::Known(Box::new(known)))
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+/// One way in which the files may lie.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct AlternativeShape {
+    pub(super) called: String,
+    pub(super) layout: Option<Spanned<LayoutShape>>,
+    pub(super) split: Option<Spanned<SplitShape>>,
 }
 
 #[derive(Deserialize)]

@@ -78,7 +78,7 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
         let verdict = row
             .headline
             .as_ref()
-            .map_or_else(|| "not all runs have ended".to_owned(), |h| h.text.clone());
+            .map_or_else(|| "not all runs have ended".to_owned(), |h| what_it_is(&h.text));
         c.text("small", (labels + PLOT + 12.0, y + 11.0), Anchor::Start, &shorten(&verdict, 54));
     }
     c.line("axis", (labels, bottom), (labels + PLOT, bottom));
@@ -107,6 +107,11 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
         height: (bottom + BOTTOM).ceil() as u32,
         body: c.finish(),
     })
+}
+
+/// A verdict without the seeds or images it would take: those are in the tables.
+fn what_it_is(text: &str) -> String {
+    text.split(" — ").next().unwrap_or(text).to_owned()
 }
 
 /// Images to each side of 0 that hold everything drawn; `None` without a single pair.

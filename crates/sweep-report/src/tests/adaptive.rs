@@ -351,9 +351,14 @@ fn every_text_has_the_confirmation_seeds_apart() {
     assert!(latex.contains("tab:digits-comparisons-confirmation"));
     assert!(latex.contains("tab:digits-accuracy-confirmation"));
     let comparisons = crate::csv::comparisons(&report);
+    let at =
+        comparisons.lines().next().unwrap().split(',').rev().position(|h| h == "part").unwrap();
     let parts: Vec<&str> =
-        comparisons.lines().skip(1).map(|l| l.rsplit(',').nth(2).unwrap()).collect();
+        comparisons.lines().skip(1).map(|l| l.rsplit(',').nth(at).unwrap()).collect();
     assert_eq!(parts, ["looks", "looks", "looks", "confirmation"]);
+    let looks = crate::csv::adaptive(&report).unwrap();
+    assert_eq!(looks.lines().count(), 1 + 4);
+    assert!(looks.contains("15 seeds are the cap") && looks.contains("paired t"), "{looks}");
     assert_eq!(crate::csv::summaries(&report).lines().count(), 1 + 4 + 2);
 }
 

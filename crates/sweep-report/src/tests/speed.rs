@@ -1,6 +1,6 @@
 //! Timings to read, and a report to look at; not run with the others. Build in release.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::testing::study;
 
@@ -25,22 +25,33 @@ fn full_report_of_200_configurations_and_30_seeds() {
         );
         let study = study(&losses, "30", &extra, n_val)
             .all(|c, s| n_val - 8 + ((c * 7 + s * 13) % 8) as u32);
-        let start = Instant::now();
-        let report = study.report();
-        let analysed = start.elapsed();
-        let start = Instant::now();
-        let texts = report.json().len()
-            + crate::csv::runs(&report).len()
-            + crate::csv::comparisons(&report).len()
-            + crate::latex::tables(&report).len()
-            + crate::markdown::page(&report).len()
-            + crate::terminal::comparison(&report, crate::terminal::Style::default()).len();
-        let written = start.elapsed();
-        let start = Instant::now();
-        let page = crate::html::page(&report).len();
-        let drawn = start.elapsed();
+        let mut parts: Vec<(&str, Duration)> = Vec::new();
+        let report = {
+            let clock = Clock::start();
+            let report = study.report();
+            parts.push(("numbers", clock.spent()));
+            report
+        };
+        let mut bytes = 0;
+        let mut text = |name: &'static str, write: &dyn Fn() -> String| {
+            let clock = Clock::start();
+            bytes += write().len();
+            parts.push((name, clock.spent()));
+        };
+        text("report.json", &|| report.json());
+        text("CSV", &|| crate::csv::runs(&report) + &crate::csv::comparisons(&report));
+        text("LaTeX", &|| crate::latex::tables(&report));
+        text("Markdown", &|| crate::markdown::page(&report));
+        text("terminal", &|| {
+            crate::terminal::comparison(&report, crate::terminal::Style::default())
+        });
+        let without: Duration = parts.iter().map(|p| p.1).sum();
+        let clock = Clock::start();
+        bytes += crate::html::page(&report).len();
+        let page = clock.spent();
         println!(
-            "{compare}, {n_val} images: analyse {analysed:.2?}, tables {written:.2?} ({texts} bytes), page with figures {drawn:.2?} ({page} bytes)"
+            "{compare}, {n_val} images: {without:.2?} without figures, {:.2?} with the page ({page:.2?}); {bytes} bytes; {parts:.2?}",
+            without + page
         );
         assert_eq!(report.datasets[0].summaries.len(), 200);
     }
@@ -63,10 +74,14 @@ fn a_report_to_look_at() {
             r.result.as_mut().unwrap().end =
                 sweep_core::result::TrainingEnd::Diverged { epoch: 2, step: 40 }
         });
-    for file in crate::bundle(&study.input()) {
-        let path = std::path::Path::new(&folder).join(file.path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, file.bytes).unwrap();
+    let looks = super::adaptive::two_left();
+    let sets = super::across::on(8, 6);
+    for (name, study) in [("planned", &study), ("looks", &looks), ("sets", &sets)] {
+        for file in crate::bundle(&study.input()) {
+            let path = std::path::Path::new(&folder).join(name).join(file.path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file.bytes).unwrap();
+        }
     }
     println!(
         "{}",
@@ -84,4 +99,28 @@ fn a_report_to_look_at() {
     );
     println!("{}", crate::terminal::summary(&study.report(), crate::terminal::Style::default()));
     println!("{}", crate::terminal::status(&study.report(), crate::terminal::Style::default()));
+}
+
+/// CPU time of this thread where Linux tells it, so that other processes do not count; wall time elsewhere.
+struct Clock {
+    wall: Instant,
+    cpu: Option<Duration>,
+}
+
+impl Clock {
+    fn start() -> Self {
+        Self { wall: Instant::now(), cpu: cpu() }
+    }
+
+    fn spent(&self) -> Duration {
+        match (self.cpu, cpu()) {
+            (Some(before), Some(now)) => now - before,
+            _ => self.wall.elapsed(),
+        }
+    }
+}
+
+fn cpu() -> Option<Duration> {
+    let line = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    Some(Duration::from_nanos(line.split_whitespace().next()?.parse().ok()?))
 }

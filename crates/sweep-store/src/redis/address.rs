@@ -18,7 +18,7 @@ pub const PASSWORD: &str = "SWEEP_REDIS_PASSWORD";
 const SERVER_PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 /// Where runs are kept when the URL names no namespace.
-const NAMESPACE: &str = "default";
+pub(crate) const NAMESPACE: &str = "default";
 /// Characters of a namespace at most.
 const NAMESPACE_MAX: usize = 32;
 
@@ -104,9 +104,7 @@ impl Address {
         if address.password.is_none() {
             address.password = std::env::var(PASSWORD).ok().filter(|text| !text.is_empty());
         }
-        let name = &address.namespace;
-        let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-        if name.is_empty() || name.len() > NAMESPACE_MAX || !name.bytes().all(allowed) {
+        if !is_namespace(&address.namespace) {
             return Err(refused("the namespace must be 1 to 32 characters of a-z, 0-9 and `-`"));
         }
         Ok(address)
@@ -176,6 +174,33 @@ impl fmt::Display for Address {
         }
         write!(f, "/{}?namespace={}", self.db, self.namespace)
     }
+}
+
+/// The URL of the namespace `pool` on the server of `url`, which may name that namespace itself, but no other.
+pub(crate) fn with_pool(url: &str, pool: &str) -> Result<String, StoreError> {
+    let refused =
+        |why: String| Err(StoreError::Pool { pool: pool.to_owned(), url: hidden(url), why });
+    if !is_namespace(pool) {
+        return refused("a pool has 1 to 32 characters of a-z, 0-9 and `-`".to_owned());
+    }
+    let Some((_, options)) = url.split_once('?') else {
+        return Ok(format!("{url}?namespace={pool}"));
+    };
+    let named =
+        options.split('&').filter_map(|option| option.strip_prefix("namespace=")).next_back();
+    match named {
+        Some(named) if named == pool => Ok(url.to_owned()),
+        Some(named) => {
+            refused(format!("the address names the namespace `{named}`: leave one of them out"))
+        }
+        None if options.is_empty() => Ok(format!("{url}namespace={pool}")),
+        None => Ok(format!("{url}&namespace={pool}")),
+    }
+}
+
+fn is_namespace(name: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    !name.is_empty() && name.len() <= NAMESPACE_MAX && name.bytes().all(allowed)
 }
 
 /// A URL without whatever may be a password.

@@ -1,7 +1,7 @@
 //! The store in Redis (6.2 or newer) or Valkey: for a cluster. One Lua file per transition, so that each is one atomic step.
 //!
 //! Reading order: [`address`] (the URL), [`keys`], `lua/prelude.lua` (the few doors through which state changes) and one Lua file
-//! per call, [`scripts`] (their arguments), [`rows`] (packed rows), [`connection`] (one shared connection, sending again),
+//! per call, [`scripts`] (their arguments), [`rows`] (packed rows), [`specs`] (configurations, kept once), [`connection`] (one shared connection, sending again),
 //! [`reads`], [`events`], [`check`] (promises), [`health`] (what the server's settings are worth). Times are ms, fences µs or one
 //! more than the last, 64-bit numbers decimal texts.
 
@@ -15,6 +15,7 @@ mod reads;
 mod reply;
 mod rows;
 mod scripts;
+mod specs;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,7 +29,7 @@ use serde::de::DeserializeOwned;
 use sweep_core::ids::{Digest, Fence, RunId, SweepId};
 use sweep_core::lifecycle::StateName;
 use sweep_core::record::RunRecord;
-use sweep_core::run::{Run, RunSpec};
+use sweep_core::run::Run;
 use sweep_core::sweep::Document;
 
 use crate::error::StoreError;
@@ -38,7 +39,7 @@ use crate::read::{
     Demand, EVENT_WAIT_MAX, EventCursor, Events, PageCursor, RunDetail, RunPage, RunProgress,
     SweepStatus, WorkerStatus,
 };
-use crate::store::Store;
+use crate::store::{Reads, Store};
 use crate::words::{
     Applied, Command, Lease, Leased, NewSweep, Now, Order, Outcome, Progress, Submitted, Ticked,
     Wish,
@@ -50,14 +51,19 @@ use rows::RunRow;
 use scripts::{
     BeatArgs, ControlArgs, FinishArgs, LeaseArgs, Lua, PolicyArgs, SubmitArgs, TickArgs,
 };
+use specs::Texts;
 
 pub use address::PASSWORD;
+pub(crate) use address::{NAMESPACE, with_pool};
 pub(crate) use connection::is_retryable;
 
 /// Runs that one call of `tick.lua` walks or puts in line at most: about 30 µs each.
 const PIECE: u32 = 200;
 /// Leases that one call of `tick.lua` reaps at most: about twice as dear.
 const PIECE_EXPIRED: u32 = 100;
+
+/// Calls of `tick.lua` that one tick makes at most.
+const PIECES: u32 = 64;
 
 /// A future on the connection's own ones, which are deep: unboxed they would make those of every caller as deep.
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -82,6 +88,11 @@ impl Redis {
     /// Its URL, without credentials.
     pub(crate) fn address(&self) -> impl fmt::Display + '_ {
         &self.0.link.address
+    }
+
+    /// The namespace: the atomic unit, one per pool of workers.
+    pub fn pool(&self) -> &str {
+        &self.0.link.address.namespace
     }
 
     /// The store at `url`: `redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]`, `rediss://…` with TLS, or
@@ -160,7 +171,8 @@ impl Store for Redis {
     ) -> Result<Submitted, StoreError> {
         self.may_write()?;
         limits::check_submission(sweep, runs.len())?;
-        let specs = runs.iter().map(|run| limits::json_text(&run.spec));
+        let mut texts = Texts::default();
+        let kept: Vec<_> = runs.iter().map(|run| texts.keep(&run.spec)).collect();
         let mut args = SubmitArgs {
             sweep: sweep.id.as_str(),
             name: &sweep.name,
@@ -170,10 +182,11 @@ impl Store for Redis {
             round: sweep.round,
             seeds: sweep.seeds,
             document: limits::json_text(&sweep.document),
+            configurations: texts.0.into_iter().collect(),
             runs: runs
                 .iter()
-                .zip(specs)
-                .map(|(run, spec)| (run.id.as_str(), run.ord, spec))
+                .zip(kept)
+                .map(|(run, kept)| (run.id.as_str(), run.ord, kept))
                 .collect(),
             last,
         };
@@ -200,7 +213,7 @@ impl Store for Redis {
                 "cancelled" => {
                     return Err(StoreError::CancelledSweep { sweep: sweep.id.clone() });
                 }
-                _ => take_stored_specs(&mut args, &found)?,
+                _ => take_stored_specs(runs, &mut args, &found)?,
             }
         }
         Err(StoreError::Reply { what: "other specs each time" })
@@ -230,7 +243,7 @@ impl Store for Redis {
         let run: RunId = found.text(1)?.parse()?;
         // The expiry does not travel: the holder counts its ttl from the answer.
         let row = RunRow::unpack(&run, found.bytes(2)?, Some(sweep_core::ids::Timestamp(0)))?;
-        let spec = json(found.bytes(3)?, "spec")?;
+        let spec = specs::spec(found.text(3)?, found.bytes(4)?)?;
         let fence = row.state.tally.fence.ok_or(StoreError::Reply { what: "no fence" })?;
         Ok(Leased::Lease(Box::new(Lease {
             run,
@@ -365,7 +378,7 @@ impl Store for Redis {
         self.may_write()?;
         let mut sum = Ticked::default();
         // In pieces, between which others are served; nobody waits for a thousand runs.
-        loop {
+        for _ in 0..PIECES {
             let left = Policy {
                 tick_expired: (policy.tick_expired - sum.expired).min(PIECE_EXPIRED),
                 tick_due: (policy.tick_due - sum.due).min(PIECE),
@@ -374,19 +387,45 @@ impl Store for Redis {
             };
             let args = TickArgs { policy: (&left).into() };
             let found = Reply::of(self.call(&scripts::TICK, now, &args).await?)?;
-            sum.expired += found.number::<u32>(0)?;
-            sum.due += found.number::<u32>(1)?;
-            sum.walked += found.number::<u32>(2)?;
+            sum.expired = sum.expired.saturating_add(found.number(0)?);
+            sum.due = sum.due.saturating_add(found.number(1)?);
+            sum.walked = sum.walked.saturating_add(found.number(2)?);
             sum.more = found.text(3)? == "1";
             let met = sum.expired >= policy.tick_expired
                 || sum.due >= policy.tick_due
                 || sum.walked >= policy.walk;
             if met || !sum.more {
-                return Ok(sum);
+                break;
             }
         }
+        Ok(sum)
     }
 
+    async fn live(&self, run: &RunId) -> Result<RunProgress, StoreError> {
+        Ok(self.read_run(run).await?.and_then(|detail| detail.progress).unwrap_or_default())
+    }
+
+    async fn checkpoints(&self) -> Result<BTreeSet<Digest>, StoreError> {
+        self.read_checkpoints().await
+    }
+
+    async fn violations(&self) -> Result<Vec<String>, StoreError> {
+        let found: Boxed<'_, _> = Box::pin(self.check());
+        found.await
+    }
+
+    async fn event_cursor(&self) -> Result<EventCursor, StoreError> {
+        events::end(self.link()).await
+    }
+
+    async fn events(&self, after: &EventCursor, wait: Duration) -> Result<Events, StoreError> {
+        let found: Boxed<'_, _> =
+            Box::pin(events::after(self.link(), after, wait.min(EVENT_WAIT_MAX)));
+        found.await
+    }
+}
+
+impl Reads for Redis {
     async fn sweeps(&self) -> Result<Vec<SweepStatus>, StoreError> {
         self.read_sweeps().await
     }
@@ -399,22 +438,19 @@ impl Store for Redis {
         &self,
         sweep: &SweepId,
         states: &[StateName],
+        with_results: bool,
         after: Option<&PageCursor>,
         limit: u32,
     ) -> Result<RunPage, StoreError> {
-        self.read_runs(sweep, states, after, Some(limit)).await
+        self.read_runs(sweep, states, with_results, after, Some(limit)).await
     }
 
     async fn results(&self, sweep: &SweepId) -> Result<Vec<RunRecord>, StoreError> {
-        Ok(self.read_runs(sweep, &[], None, None).await?.runs)
+        Ok(self.read_runs(sweep, &[], true, None, None).await?.runs)
     }
 
     async fn run(&self, run: &RunId) -> Result<Option<RunDetail>, StoreError> {
         self.read_run(run).await
-    }
-
-    async fn live(&self, run: &RunId) -> Result<RunProgress, StoreError> {
-        Ok(self.read_run(run).await?.and_then(|detail| detail.progress).unwrap_or_default())
     }
 
     async fn states(&self, runs: &[RunId]) -> Result<Vec<Option<StateName>>, StoreError> {
@@ -428,39 +464,24 @@ impl Store for Redis {
     async fn workers(&self) -> Result<Vec<WorkerStatus>, StoreError> {
         self.read_workers().await
     }
-
-    async fn checkpoints(&self) -> Result<BTreeSet<Digest>, StoreError> {
-        self.read_checkpoints().await
-    }
-
-    async fn event_cursor(&self) -> Result<EventCursor, StoreError> {
-        events::end(self.link()).await
-    }
-
-    async fn events(&self, after: &EventCursor, wait: Duration) -> Result<Events, StoreError> {
-        let found: Boxed<'_, _> =
-            Box::pin(events::after(self.link(), after, wait.min(EVENT_WAIT_MAX)));
-        found.await
-    }
-
-    async fn violations(&self) -> Result<Vec<String>, StoreError> {
-        let found: Boxed<'_, _> = Box::pin(self.check());
-        found.await
-    }
 }
 
 /// Puts the stored specs in place of those sent, where both mean the same: only a data set's name may differ.
-fn take_stored_specs(args: &mut SubmitArgs<'_>, found: &Reply) -> Result<(), StoreError> {
-    for i in (1..found.len()).step_by(2) {
+fn take_stored_specs(
+    runs: &[Run],
+    args: &mut SubmitArgs<'_>,
+    found: &Reply,
+) -> Result<(), StoreError> {
+    for i in (1..found.len()).step_by(3) {
         let id: RunId = found.text(i)?.parse()?;
         let stored = found.text(i + 1)?;
-        let meant: RunSpec = json(stored.as_bytes(), "spec")?;
-        for (_, _, spec) in args.runs.iter_mut().filter(|(run, ..)| *run == id.as_str()) {
-            let sent: RunSpec = json(spec.as_bytes(), "spec")?;
-            if sent.id() != meant.id() {
+        let meant = specs::spec(stored, found.bytes(i + 2)?)?;
+        for (sent, (_, _, kept)) in runs.iter().zip(&mut args.runs).filter(|(run, _)| run.id == id)
+        {
+            if sent.spec.id() != meant.id() {
                 return Err(StoreError::RunClash { run: id });
             }
-            stored.clone_into(spec);
+            stored.clone_into(kept);
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ use super::connection::Repeat;
 use super::reply::Reply;
 use super::rows::{self, Row, RunRow};
 use super::scripts::{self, NoArgs, RunArgs, RunsArgs, SweepArgs};
+use super::specs::{self, Configurations};
 use super::{Redis, json};
 use crate::error::StoreError;
 use crate::read::{Demand, PageCursor, RunDetail, RunPage, RunProgress, SweepStatus, WorkerStatus};
@@ -85,27 +86,33 @@ impl Redis {
         &self,
         sweep: &SweepId,
         states: &[StateName],
+        with_results: bool,
         after: Option<&PageCursor>,
         limit: Option<u32>,
     ) -> Result<RunPage, StoreError> {
         let letters: String = states.iter().map(|state| rows::letter(*state)).collect();
         let mut place = after.map_or(Ok(String::new()), |cursor| place(sweep, cursor))?;
-        let mut runs = Vec::new();
+        let (mut runs, mut configurations) = (Vec::new(), Configurations::default());
         let limit = limit.map(|limit| limit.max(1));
         loop {
-            let left = limit.map_or(u32::MAX, |limit| limit - runs.len() as u32);
+            let left = limit.map_or(u32::MAX, |limit| limit.saturating_sub(runs.len() as u32));
             let args = RunsArgs {
                 sweep: sweep.as_str(),
                 after: &place,
                 states: &letters,
+                results: with_results,
                 limit: left.min(PIECE),
                 visit: PIECE,
             };
             let mut found = Reply::of(self.call(&scripts::RUNS, Now::Server, &args).await?)?;
-            for i in 1..found.len() {
-                runs.push(record(found.list(i)?)?);
+            configurations.add(&found.list(1)?)?;
+            for i in 2..found.len() {
+                runs.push(record(found.list(i)?, &configurations)?);
             }
-            place = found.text(0)?.to_owned();
+            let before = std::mem::replace(&mut place, found.text(0)?.to_owned());
+            if !place.is_empty() && place <= before {
+                return Err(StoreError::Reply { what: "a listing that does not go on" });
+            }
             let full = limit.is_some_and(|limit| runs.len() as u32 >= limit);
             if full || place.is_empty() {
                 let last = runs.last().filter(|_| full);
@@ -122,7 +129,7 @@ impl Redis {
             return Ok(None);
         }
         let row = RunRow::unpack(id, found.bytes(0)?, found.time(1)?)?;
-        let spec = json(found.bytes(2)?, "spec")?;
+        let spec = specs::spec(found.text(2)?, found.bytes(7)?)?;
         let result = result(found.bytes(3)?)?;
         let step = found.number(4)?;
         let (epochs, attempts) = (found.list(5)?, found.list(6)?);
@@ -165,7 +172,8 @@ impl Redis {
     pub(super) async fn read_demand(&self) -> Result<Demand, StoreError> {
         let found = Reply::of(self.call(&scripts::DEMAND, Now::Server, &NoArgs {}).await?)?;
         let (ready, leased, delayed) = (found.number(0)?, found.number(1)?, found.number(2)?);
-        Ok(Demand { wanted: ready + leased, ready, leased, delayed })
+        let wanted = u32::saturating_add(ready, leased);
+        Ok(Demand { wanted, ready, leased, delayed })
     }
 
     pub(super) async fn read_workers(&self) -> Result<Vec<WorkerStatus>, StoreError> {
@@ -238,7 +246,7 @@ fn place(sweep: &SweepId, cursor: &PageCursor) -> Result<String, StoreError> {
     Ok(format!("{sweep}:{ord:010}:{run}"))
 }
 
-fn record(found: Reply) -> Result<RunRecord, StoreError> {
+fn record(found: Reply, configurations: &Configurations) -> Result<RunRecord, StoreError> {
     let mut place = found.text(0)?.split(':').skip(1);
     let damaged = || StoreError::Reply { what: "a place without order and run" };
     let ord = place.next().and_then(|ord| ord.parse().ok()).ok_or_else(damaged)?;
@@ -249,7 +257,7 @@ fn record(found: Reply) -> Result<RunRecord, StoreError> {
         _ => None,
     };
     Ok(RunRecord {
-        run: Run { id, ord, spec: json(found.bytes(3)?, "spec")? },
+        run: Run { id, ord, spec: configurations.spec(found.text(3)?)? },
         state: row.state.name(),
         attempts: row.state.tally.attempts,
         fence: row.state.tally.fence,

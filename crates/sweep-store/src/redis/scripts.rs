@@ -106,7 +106,9 @@ pub(super) struct SubmitArgs<'a> {
     pub(super) round: u32,
     pub(super) seeds: u32,
     pub(super) document: String,
-    /// Run id, place in the sweep, spec as JSON.
+    /// Key and JSON.
+    pub(super) configurations: Vec<(String, String)>,
+    /// Run id, place in the sweep, spec as kept.
     pub(super) runs: Vec<(&'a str, u32, String)>,
     pub(super) last: bool,
 }
@@ -174,6 +176,7 @@ pub(super) struct RunsArgs<'a> {
     pub(super) sweep: &'a str,
     pub(super) after: &'a str,
     pub(super) states: &'a str,
+    pub(super) results: bool,
     pub(super) limit: u32,
     pub(super) visit: u32,
 }

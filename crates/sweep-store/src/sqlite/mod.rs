@@ -38,7 +38,7 @@ use crate::read::{
     Demand, EventCursor, Events, PageCursor, RunDetail, RunPage, RunProgress, SweepStatus,
     WorkerStatus,
 };
-use crate::store::Store;
+use crate::store::{Reads, Store};
 use crate::words::{
     Applied, Command, Leased, NewSweep, Now, Order, Outcome, Progress, Submitted, Ticked, Wish,
 };
@@ -216,56 +216,17 @@ impl Store for Sqlite {
         self.write(now, move |step| tick::tick(step, &policy)).await
     }
 
-    async fn sweeps(&self) -> Result<Vec<SweepStatus>, StoreError> {
-        self.read(reads::sweeps).await
-    }
-
-    async fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepStatus, Document)>, StoreError> {
-        let sweep = sweep.clone();
-        self.read(move |conn| reads::sweep(conn, &sweep)).await
-    }
-
-    async fn runs(
-        &self,
-        sweep: &SweepId,
-        states: &[StateName],
-        after: Option<&PageCursor>,
-        limit: u32,
-    ) -> Result<RunPage, StoreError> {
-        let (sweep, states, after) = (sweep.clone(), states.to_vec(), after.cloned());
-        self.read(move |conn| reads::runs(conn, &sweep, &states, after.as_ref(), Some(limit))).await
-    }
-
-    async fn results(&self, sweep: &SweepId) -> Result<Vec<RunRecord>, StoreError> {
-        let sweep = sweep.clone();
-        self.read(move |conn| Ok(reads::runs(conn, &sweep, &[], None, None)?.runs)).await
-    }
-
-    async fn run(&self, run: &RunId) -> Result<Option<RunDetail>, StoreError> {
-        let run = run.clone();
-        self.read(move |conn| reads::run(conn, &run)).await
-    }
-
     async fn live(&self, run: &RunId) -> Result<RunProgress, StoreError> {
         let run = run.clone();
         self.read(move |conn| reads::live(conn, &run)).await
     }
 
-    async fn states(&self, runs: &[RunId]) -> Result<Vec<Option<StateName>>, StoreError> {
-        let runs = runs.to_vec();
-        self.read(move |conn| reads::states(conn, &runs)).await
-    }
-
-    async fn demand(&self) -> Result<Demand, StoreError> {
-        self.read(reads::demand).await
-    }
-
-    async fn workers(&self) -> Result<Vec<WorkerStatus>, StoreError> {
-        self.read(reads::workers).await
-    }
-
     async fn checkpoints(&self) -> Result<BTreeSet<Digest>, StoreError> {
         self.read(reads::checkpoints).await
+    }
+
+    async fn violations(&self) -> Result<Vec<String>, StoreError> {
+        self.read(check::violations).await
     }
 
     async fn event_cursor(&self) -> Result<EventCursor, StoreError> {
@@ -286,8 +247,53 @@ impl Store for Sqlite {
             events::wait(commits.as_mut(), deadline).await;
         }
     }
+}
 
-    async fn violations(&self) -> Result<Vec<String>, StoreError> {
-        self.read(check::violations).await
+impl Reads for Sqlite {
+    async fn sweeps(&self) -> Result<Vec<SweepStatus>, StoreError> {
+        self.read(reads::sweeps).await
+    }
+
+    async fn sweep(&self, sweep: &SweepId) -> Result<Option<(SweepStatus, Document)>, StoreError> {
+        let sweep = sweep.clone();
+        self.read(move |conn| reads::sweep(conn, &sweep)).await
+    }
+
+    async fn runs(
+        &self,
+        sweep: &SweepId,
+        states: &[StateName],
+        with_results: bool,
+        after: Option<&PageCursor>,
+        limit: u32,
+    ) -> Result<RunPage, StoreError> {
+        let (sweep, states, after) = (sweep.clone(), states.to_vec(), after.cloned());
+        self.read(move |conn| {
+            reads::runs(conn, &sweep, &states, with_results, after.as_ref(), Some(limit))
+        })
+        .await
+    }
+
+    async fn results(&self, sweep: &SweepId) -> Result<Vec<RunRecord>, StoreError> {
+        let sweep = sweep.clone();
+        self.read(move |conn| Ok(reads::runs(conn, &sweep, &[], true, None, None)?.runs)).await
+    }
+
+    async fn run(&self, run: &RunId) -> Result<Option<RunDetail>, StoreError> {
+        let run = run.clone();
+        self.read(move |conn| reads::run(conn, &run)).await
+    }
+
+    async fn states(&self, runs: &[RunId]) -> Result<Vec<Option<StateName>>, StoreError> {
+        let runs = runs.to_vec();
+        self.read(move |conn| reads::states(conn, &runs)).await
+    }
+
+    async fn demand(&self) -> Result<Demand, StoreError> {
+        self.read(reads::demand).await
+    }
+
+    async fn workers(&self) -> Result<Vec<WorkerStatus>, StoreError> {
+        self.read(reads::workers).await
     }
 }

@@ -70,14 +70,19 @@ pub(super) fn runs(
     conn: &Connection,
     sweep: &SweepId,
     states: &[StateName],
+    with_results: bool,
     after: Option<&PageCursor>,
     limit: Option<u32>,
 ) -> Result<RunPage, StoreError> {
     let (ord, run) = after.map_or(Ok((-1, String::new())), place)?;
     let letters: String = states.iter().map(|state| row::letter(*state)).collect();
+    let (result, join) = if with_results {
+        ("result.body", "LEFT JOIN result ON result.run = run.id")
+    } else {
+        ("NULL", "")
+    };
     let mut statement = conn.prepare_cached(&format!(
-        "SELECT {}, member.ord, run.spec, result.body FROM member CROSS JOIN run ON run.id = member.run \
-         LEFT JOIN result ON result.run = run.id \
+        "SELECT {}, member.ord, run.spec, {result} FROM member CROSS JOIN run ON run.id = member.run {join} \
          WHERE member.sweep = ?1 AND (member.ord, member.run) > (?2, ?3) AND (?4 = '' OR instr(?4, run.st) > 0) \
          ORDER BY member.ord, member.run LIMIT ?5",
         row::COLUMNS

@@ -1,0 +1,73 @@
+//! The `coordinator` binary: the service of the library, for images that hold nothing else.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use coordinator::service::{self, ServiceArgs, Shelf};
+use sweep_store::AnyStore;
+use tokio_util::sync::CancellationToken;
+
+/// HTTP API over a store of sweeps
+#[derive(Debug, Parser)]
+#[command(name = "coordinator", version)]
+struct Cli {
+    /// Where sweeps, runs and results are kept
+    #[arg(
+        long,
+        env = "SWEEP_STORE",
+        value_name = "URL",
+        default_value = "redis://127.0.0.1:6379",
+        hide_env_values = true
+    )]
+    store: String,
+    /// The pool of workers: the namespace of a Redis store
+    #[arg(long, env = "SWEEP_POOL", value_name = "NAME")]
+    pool: Option<String>,
+    /// Directory of blobs: data sets, weights, checkpoints
+    #[arg(long, env = "SWEEP_BLOBS", value_name = "DIR", default_value = ".sweep/blobs")]
+    blobs: PathBuf,
+    #[command(flatten)]
+    service: ServiceArgs,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let cli = Cli::parse();
+    let filter = tracing_subscriber::EnvFilter::try_from_env("SWEEP_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
+
+    let url = service::store_url(&cli.store, cli.pool.as_deref())?;
+    let store = AnyStore::open(&url).context("cannot open the store")?;
+    let blobs = Shelf::open(&cli.blobs).context("cannot open the directory of blobs")?;
+    let stop = CancellationToken::new();
+    on_signals(stop.clone())?;
+    service::serve(store, blobs, cli.service, stop, |_| {}).await?;
+    Ok(())
+}
+
+/// The first SIGTERM or SIGINT stops, the second leaves at once.
+fn on_signals(stop: CancellationToken) -> Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if stop.is_cancelled() {
+                std::process::exit(130);
+            }
+            tracing::info!("stopping");
+            stop.cancel();
+        }
+    });
+    Ok(())
+}
