@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sweep_core::canonical;
 use sweep_core::dataset::{DataSetInfo, DataSetRef};
-use sweep_core::ids::{Digest, SweepId};
+use sweep_core::ids::{Digest, Sha256, SweepId};
+use sweep_core::model::Weights;
 use sweep_core::run::RunSpec;
 use sweep_core::sweep::{Document, Input, InputFile};
 use sweep_store::StoreError;
@@ -53,8 +53,8 @@ impl Inputs {
     }
 
     /// The pretrained weights with this identity, if they were fetched.
-    pub fn weights(&self, content: &Digest) -> Option<PathBuf> {
-        self.file(&Input::Weights { content: *content })
+    pub fn weights(&self, sha256: &Sha256) -> Option<PathBuf> {
+        self.file(&Input::Weights { sha256: sha256.clone() })
     }
 
     /// Only these data sets, without files.
@@ -196,10 +196,10 @@ fn needs(run: &RunSpec, input: &Input) -> bool {
                 && configuration.dataset.split == *split
                 && configuration.training.image_size == *image_size
         }
-        // A run carries the identity of its weights in its model, whatever kind of weights they are.
-        Input::Weights { content } => {
-            canonical::json(&configuration.model).contains(&content.to_string())
-        }
+        Input::Weights { sha256 } => match &configuration.model.weights {
+            Weights::Pretrained(of) => of.sha256.as_ref() == Some(sha256),
+            Weights::Random => false,
+        },
     }
 }
 
