@@ -8,9 +8,9 @@ use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sweep_core::canonical;
 use sweep_core::dataset::{DataSetInfo, DataSetRef};
 use sweep_core::ids::{Digest, SweepId};
+use sweep_core::model::{Weights, WeightsRef};
 use sweep_core::run::RunSpec;
 use sweep_core::sweep::{Document, Input, InputFile};
 use sweep_store::StoreError;
@@ -52,9 +52,11 @@ impl Inputs {
         self.file(&Input::Pack { content, split, image_size })
     }
 
-    /// The pretrained weights with this identity, if they were fetched.
-    pub fn weights(&self, content: &Digest) -> Option<PathBuf> {
-        self.file(&Input::Weights { content: *content })
+    /// The file of these pretrained weights, if it was fetched.
+    pub fn weights(&self, of: &WeightsRef) -> Option<PathBuf> {
+        let shelf = self.shelf();
+        let found = shelf.files.iter().find(|(input, _)| is_file_of(input, of));
+        found.map(|(_, held)| held.path.clone())
     }
 
     /// Only these data sets, without files.
@@ -196,10 +198,18 @@ fn needs(run: &RunSpec, input: &Input) -> bool {
                 && configuration.dataset.split == *split
                 && configuration.training.image_size == *image_size
         }
-        // A run carries the identity of its weights in its model, whatever kind of weights they are.
-        Input::Weights { content } => {
-            canonical::json(&configuration.model).contains(&content.to_string())
-        }
+        Input::Weights { .. } => match &configuration.model.weights {
+            Weights::Pretrained(of) => is_file_of(input, of),
+            Weights::Random => false,
+        },
+    }
+}
+
+/// Whether this is the file of these weights.
+fn is_file_of(input: &Input, of: &WeightsRef) -> bool {
+    match (input, &of.sha256) {
+        (Input::Weights { content }, Some(sha256)) => sha256.is_of(&content.to_string()),
+        _ => false,
     }
 }
 
@@ -209,6 +219,28 @@ fn named(run: &RunSpec, input: &Input) -> String {
         Input::Pack { image_size, .. } => {
             format!("data set `{}` at image size {image_size}", run.configuration.dataset.name)
         }
-        Input::Weights { .. } => "the file of pretrained weights".to_owned(),
+        Input::Weights { .. } => match &run.configuration.model.weights {
+            Weights::Pretrained(of) => format!("the weights `{}`", of.name),
+            Weights::Random => "a file of weights".to_owned(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn weights_are_found_by_the_digits_that_a_run_carries() {
+        let sha256 = Digest::of(b"stands for a sha256");
+        let input = Input::Weights { content: sha256 };
+        let of = |digits: &str| WeightsRef {
+            name: "imagenet".to_owned(),
+            sha256: Some(digits.parse().unwrap()),
+        };
+        let text = sha256.to_string();
+        assert!(is_file_of(&input, &of(&text)) && is_file_of(&input, &of(&text[..8])));
+        assert!(!is_file_of(&input, &of("00000000")));
+        assert!(!is_file_of(&input, &WeightsRef { sha256: None, ..of("00000000") }));
     }
 }

@@ -112,7 +112,7 @@ pub enum Input {
     },
     /// Pretrained weights, by the identity that runs carry.
     Weights {
-        /// Of the weights.
+        /// The whole sha256 of the file, which [`crate::ids::Sha256::is_of`] compares with what runs carry.
         content: crate::ids::Digest,
     },
 }
