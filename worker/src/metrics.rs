@@ -196,6 +196,7 @@ impl Metrics {
     pub(crate) fn run(&self, run: &RunSpec, took: Duration) {
         let mode = match run.configuration.training.mode {
             Mode::Full => "full",
+            Mode::Head => "head",
         };
         let loss = run.configuration.loss.name();
         self.runs.with_label_values(&[loss, mode]).observe(took.as_secs_f64());
