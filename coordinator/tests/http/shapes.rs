@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::world::{FILE, PATIENCE, World, answer, digits, on_both};
+use crate::world::{FILE, PATIENCE, World, answer, on_both};
 
 /// Holds `answer` against the shape that the description gives for it.
 fn check(document: &Value, method: &str, path: &str, status: &str, answer: &Value) {
@@ -32,7 +32,7 @@ async fn answers_have_the_shapes_that_are_described() {
     check(&document, "post", "/api/v1/sweeps", "default", &problem);
     let before = world.json("/api/v1/sweeps/small/runs").await;
     check(&document, "get", "/api/v1/sweeps/{sweep}/runs", "200", &before);
-    world.train(vec![digits()]).await;
+    world.train().await;
     let run = before["runs"][0]["run"]["id"].as_str().unwrap();
     for (shape, path) in [
         ("/api/v1/sweeps", "/api/v1/sweeps"),
@@ -88,7 +88,7 @@ async fn metrics_say_what_the_api_says() {
         // There from the beginning, or the first failure could not be seen as a change.
         let failed = format!("sweep_runs_finished_total{{state=\"failed\",sweep=\"{label}\"}}");
         assert_eq!(series(world).await.get(&failed), Some(&0.0));
-        world.train(vec![digits()]).await;
+        world.train().await;
         until(format!("sweep_runs_started_total{{sweep=\"{label}\"}}"), 6.0).await;
         until(format!("sweep_runs_finished_total{{state=\"succeeded\",sweep=\"{label}\"}}"), 6.0).await;
         until("sweep_runs_wanted".to_owned(), 0.0).await;

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sweep_store::{AnyStore, EventCursor, Events, Now, Store};
 
 use crate::server::Server;
-use crate::world::{FILE, PATIENCE, World, client, digits, on_both};
+use crate::world::{FILE, PATIENCE, World, client, on_both};
 
 /// The events of a stream; its end ends them.
 async fn follow(
@@ -71,7 +71,7 @@ async fn a_stream_tells_what_happens_and_goes_on_where_it_stopped() {
         world
             .submit(&FILE.replace("name: small", "name: second").replace("seeds: 3", "seeds: [8]"))
             .await;
-        world.train(vec![digits()]).await;
+        world.train().await;
 
         // From the beginning, from the middle, from the end: each event once and in order.
         let expected = all(&world.store).await;
@@ -127,7 +127,7 @@ async fn two_coordinators_on_one_store_show_the_same() {
     assert_eq!(first["id"], second["id"]);
     let new = |receipt: &Value| receipt["runs"]["new"].as_u64().unwrap();
     assert_eq!(new(&first) + new(&second), 6);
-    one.train(vec![digits()]).await;
+    one.train().await;
     for path in [
         "/api/v1/sweeps",
         "/api/v1/demand",

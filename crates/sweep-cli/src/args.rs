@@ -141,6 +141,24 @@ Without an address it goes to the coordinator on this machine (http://127.0.0.1:
 changes nothing. With --wait: exit code 0 when every run succeeded, 3 when some failed, 1 when the sweep was cancelled;
 Ctrl-C leaves the sweep running.")]
     Submit(SubmitArgs),
+    /// Serve the HTTP API over a store, and tend it; any number may run
+    #[command(after_help = "Examples:
+  sweep coordinator --store redis://127.0.0.1:6379
+  sweep coordinator --store redis://127.0.0.1:6379 --listen 0.0.0.0:7878 --tokens tokens/
+                                          tokens/ holds the files read, submit, admin: a token per line
+  sweep coordinator --store sqlite:.sweep/sweep.db          one machine, no Redis
+
+Without --tokens it listens on loopback only. SIGTERM ends it within seconds; workers go on without it.")]
+    Coordinator(CoordinatorArgs),
+    /// Train the runs of a store until told to stop; as many as there are GPUs, anywhere
+    #[command(after_help = "Examples:
+  sweep worker --store redis://127.0.0.1:6379
+  sweep worker --store redis://127.0.0.1:6379 --slots 2 --device cuda:0
+  sweep worker --store redis://redis:6379 --blobs https://sweep.example.org --exit-when-idle 120
+                                          data sets by way of a coordinator; ends after two idle minutes
+
+The first SIGTERM or Ctrl-C saves the running trainings and hands them back at no cost; the second leaves at once.")]
+    Worker(WorkerArgs),
     /// Watch a sweep until it ends; Ctrl-C leaves it running
     #[command(after_help = "Examples:
   sweep watch                             the newest sweep
@@ -245,7 +263,7 @@ pub(crate) struct PauseArgs {
 #[derive(Debug, Args)]
 pub(crate) struct Share {
     /// Share among the sweeps of its band, greater than 0 (1 unless told otherwise)
-    #[arg(long, group = "share")]
+    #[arg(long, group = "share", allow_negative_numbers = true)]
     pub(crate) weight: Option<f64>,
     /// 0 to 7: lower bands go first (4 unless told otherwise)
     #[arg(long, group = "share", value_parser = clap::value_parser!(u8).range(0..=7))]
@@ -306,6 +324,56 @@ pub(crate) struct SubmitArgs {
     /// One JSON document: the submission, or with --wait the report
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// Flags of both services.
+#[derive(Debug, Args)]
+pub(crate) struct Services {
+    /// The pool of workers: the namespace of a Redis store
+    #[arg(long, env = "SWEEP_POOL", value_name = "NAME")]
+    pub(crate) pool: Option<String>,
+    /// Data sets, weights and checkpoints: a directory, s3://BUCKET/PREFIX, gs://…, az://…, or a coordinator (http://…)
+    /// [default: blobs below --dir]
+    #[arg(long, env = "SWEEP_BLOBS", value_name = "URL")]
+    pub(crate) blobs: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CoordinatorArgs {
+    #[command(flatten)]
+    pub(crate) services: Services,
+    #[command(flatten)]
+    pub(crate) service: coordinator::service::ServiceArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct WorkerArgs {
+    #[command(flatten)]
+    pub(crate) services: Services,
+    /// Runs trained at a time
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub(crate) slots: u16,
+    /// auto, cpu or cuda:N
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: String,
+    /// Serve /metrics, /healthz and /readyz here
+    #[arg(long, env = "SWEEP_METRICS_LISTEN", value_name = "HOST:PORT")]
+    pub(crate) metrics_listen: Option<std::net::SocketAddr>,
+    /// End after so many seconds without a run
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) exit_when_idle: Option<u64>,
+    /// Seconds that a stop waits for checkpoints
+    #[arg(long, value_name = "SECONDS", default_value_t = 90)]
+    pub(crate) drain_seconds: u64,
+    /// Disk for fetched data sets and weights, GB
+    #[arg(long, value_name = "GB", default_value_t = 20)]
+    pub(crate) cache_gb: u64,
+    /// burn, or fake with its faults (for tests and benchmarks)
+    #[arg(long, hide = true, default_value = "burn")]
+    pub(crate) trainer: String,
+    /// Length of a lease in milliseconds (for tests)
+    #[arg(long, hide = true, value_parser = clap::value_parser!(u64).range(100..))]
+    pub(crate) lease_ms: Option<u64>,
 }
 
 #[derive(Debug, Args)]

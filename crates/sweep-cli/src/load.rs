@@ -4,9 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 use sweep_core::sweep::{Plan, Sweep};
-use sweep_data::DataSet;
+use sweep_data::{DataSet, Fetching, Opening};
 
 use crate::exit::WrongInput;
+use crate::progress;
 
 /// A sweep file, checked, with its data sets read and its runs planned.
 pub(crate) struct Loaded {
@@ -42,8 +43,12 @@ pub(crate) fn text(file: &Path) -> Result<String> {
     String::from_utf8(bytes).map_err(|_| WrongInput::error(format!("{shown} is not UTF-8 text")))
 }
 
-/// Reads a data set as a sweep file or a command names it.
+/// Reads a data set as a sweep file or a command names it; what must be downloaded first shows how far it is.
 pub(crate) fn dataset(reference: &str, base: &Path) -> Result<DataSet> {
-    DataSet::load(reference, base)
-        .map_err(|error| if error.is_input() { WrongInput::error(error) } else { error.into() })
+    let bar = progress::Bytes::new();
+    let report = |fetching: Fetching<'_>| bar.report(&fetching);
+    let opening = Opening { progress: &report, ..Opening::default() };
+    let set = DataSet::load_with(reference, base, &opening);
+    bar.finish();
+    set.map_err(|error| if error.is_input() { WrongInput::error(error) } else { error.into() })
 }

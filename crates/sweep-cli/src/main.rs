@@ -22,6 +22,7 @@ mod plan;
 mod progress;
 mod report;
 mod run;
+mod serve;
 mod source;
 mod stopping;
 mod stored;
@@ -70,6 +71,8 @@ fn command(cli: &Cli) -> Result<Ended> {
         Command::Resume(args) => change::resume(args, global),
         Command::Priority(args) => change::priority(args, global),
         Command::Submit(args) => submit::submit(args, global),
+        Command::Coordinator(args) => serve::coordinator(args, global),
+        Command::Worker(args) => unreachable!("{args:?}"),
         Command::Watch(args) => watch::watch(args, global),
         Command::Losses(args) => losses::losses(args),
         Command::Data(command) => data::data(command, global),
@@ -100,5 +103,6 @@ fn log_to_stderr(verbose: u8) {
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
         .with_target(false)
+        .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
         .init();
 }

@@ -14,9 +14,8 @@ use crate::source::{Source, find};
 use crate::{load, out, stored};
 
 pub(crate) fn compare(args: &SweepArgs, global: &Global) -> Result<Ended> {
-    let view = view(&args.sweep, global)?;
+    let view = view(&args.sweep, global, Look::Yes)?;
     let report = view.report();
-    looked_at(&view, global);
     if args.json {
         out::text(&report.json())?;
     } else {
@@ -34,10 +33,9 @@ pub(crate) fn report(args: &ReportArgs, global: &Global) -> Result<Ended> {
 }
 
 fn stored_sweep(sweep: &str, args: &ReportArgs, global: &Global) -> Result<Ended> {
-    let view = view(sweep, global)?;
+    let view = view(sweep, global, Look::Yes)?;
     let dir = args.output.clone().unwrap_or_else(|| Home::new(global).report(view.sweep.name()));
     write(&view, &dir)?;
-    looked_at(&view, global);
     if args.json {
         out::text(&view.report().json())?;
     } else {
@@ -60,7 +58,7 @@ fn published(file: &Path, as_json: bool) -> Result<Ended> {
 }
 
 pub(crate) fn export(args: &ExportArgs, global: &Global) -> Result<Ended> {
-    let view = view(&args.sweep, global)?;
+    let view = view(&args.sweep, global, Look::No)?;
     match (args.format, args.epochs) {
         (Format::Csv, false) => out::text(&sweep_report::csv::runs(&view.report()))?,
         (Format::Csv, true) => out::text(&sweep_report::csv::epochs(&view.input()))?,
@@ -81,21 +79,31 @@ pub(crate) async fn record_look(source: &Source, view: &View) {
     }
 }
 
-fn view(sweep: &str, global: &Global) -> Result<View> {
+/// Whether reading is a look at verdicts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Look {
+    Yes,
+    No,
+}
+
+fn view(sweep: &str, global: &Global, look: Look) -> Result<View> {
     stored::block_on(async {
         let source = Source::to_read(global)?;
         let status = find(&source, Some(sweep)).await?;
-        Ok(View::read(&source, &status.id).await?)
+        let view = View::read(&source, &status.id).await?;
+        if look == Look::Yes {
+            looked_at(&view, global).await;
+        }
+        Ok(view)
     })
 }
 
 /// As [`record_look`], for commands that read.
-fn looked_at(view: &View, global: &Global) {
-    let recorded = stored::block_on(async {
-        record_look(&Source::to_change(global)?, view).await;
-        Ok(())
-    });
-    if let Err(error) = recorded {
-        tracing::warn!("could not record that the report was looked at: {error:#}");
+pub(crate) async fn looked_at(view: &View, global: &Global) {
+    match Source::to_change(global) {
+        Ok(source) => record_look(&source, view).await,
+        Err(error) => {
+            tracing::warn!("could not record that the report was looked at: {error:#}")
+        }
     }
 }

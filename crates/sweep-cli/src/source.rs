@@ -7,6 +7,7 @@ use std::fmt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use secrecy::SecretString;
 use sweep_core::ids::{RunId, SweepId};
 use sweep_core::lifecycle::StateName;
 use sweep_core::record::RunRecord;
@@ -76,6 +77,14 @@ pub(crate) fn store_url(global: &Global) -> Result<String> {
     })
 }
 
+/// What a coordinator is shown.
+pub(crate) fn token() -> Result<Option<SecretString>> {
+    Ok(match variable("SWEEP_TOKEN") {
+        Some(token) => Some(token.into()),
+        None => Config::read()?.token,
+    })
+}
+
 /// An environment variable that is set to something.
 pub(crate) fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -106,8 +115,7 @@ impl Source {
             Some(Place::Store(url)) => stored::open(&url).map(Self::Store),
             Some(Place::Coordinator(client)) => Ok(Self::Coordinator(client)),
             None => {
-                let token = variable("SWEEP_TOKEN").map(Into::into).or(Config::read()?.token);
-                Client::new(COORDINATOR, token).map(Self::Coordinator).map_err(WrongInput::error)
+                Client::new(COORDINATOR, token()?).map(Self::Coordinator).map_err(WrongInput::error)
             }
         }
     }
@@ -130,7 +138,7 @@ impl Source {
         match self {
             Self::Store(store) => match store {
                 AnyStore::Sqlite(_) => String::new(),
-                AnyStore::Redis(_) => format!(" --store {store}"),
+                AnyStore::Redis(_) => format!(" --store '{store}'"),
             },
             Self::Coordinator(client) => format!(" --coordinator {}", client.address()),
         }

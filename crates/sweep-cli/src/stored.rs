@@ -22,21 +22,21 @@ pub(crate) fn embedded(global: &Global) -> String {
 
 /// A store, to read.
 pub(crate) fn open_to_read(url: &str) -> Result<AnyStore> {
-    AnyStore::open_to_read(url).map_err(wrong_store)
+    AnyStore::open_to_read(url).map_err(wrong)
 }
 
 /// A store, to change.
 pub(crate) fn open(url: &str) -> Result<AnyStore> {
-    AnyStore::open(url).map_err(wrong_store)
+    AnyStore::open(url).map_err(wrong)
 }
 
-fn wrong_store(error: sweep_store::StoreError) -> anyhow::Error {
-    use sweep_store::StoreError::{Missing, RedisUrl, Url};
+pub(crate) fn wrong(error: sweep_store::StoreError) -> anyhow::Error {
+    use sweep_store::StoreError::{Missing, Pool, RedisUrl, Url};
     match error {
         Missing { .. } => WrongInput::error(format!(
             "{error} (`sweep run FILE` makes one; --store or --coordinator names another place)"
         )),
-        Url { .. } | RedisUrl { .. } => WrongInput::error(error),
+        Url { .. } | RedisUrl { .. } | Pool { .. } => WrongInput::error(error),
         other => anyhow::Error::new(other).context("cannot open the store"),
     }
 }

@@ -49,7 +49,7 @@ pub(crate) fn submit(args: &SubmitArgs, global: &Global) -> Result<Ended> {
         if !args.json {
             eprintln!("{}", line(&submitted));
         }
-        watch::to_the_end(&source, &submitted.id, args.quiet, args.json).await
+        watch::to_the_end(&source, &submitted.id, args.quiet, args.json, global).await
     })
 }
 

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::Result;
-use sweep_core::dataset::{DataSetInfo, DataSetRef};
+use sweep_core::dataset::DataSetRef;
 use sweep_core::ids::Digest;
 use sweep_core::model::Backbone;
 use sweep_core::result::DeviceKind;
@@ -42,15 +42,14 @@ impl Trainers {
         if args.trainer == "burn" {
             Self::burn(args, plan, datasets, home)
         } else {
-            Self::fake(args, &plan.datasets)
+            Self::fake(args)
         }
     }
 
-    fn fake(args: &RunArgs, datasets: &[DataSetInfo]) -> Result<Self> {
+    fn fake(args: &RunArgs) -> Result<Self> {
         let behaviour: FakeBehaviour = args.trainer.parse().map_err(WrongInput::error)?;
-        let datasets = datasets.to_vec();
-        let factory: TrainerFactory = Arc::new(move || {
-            Box::new(FakeTrainer::new(behaviour.clone(), &datasets)) as Box<dyn Trainer>
+        let factory: TrainerFactory = Arc::new(move |inputs| {
+            Box::new(FakeTrainer::new(behaviour.clone(), inputs)) as Box<dyn Trainer>
         });
         let slots = args.slots.map_or(2, u32::from);
         Ok(Self { factory, device: DeviceKind::Fake, name: "fake".to_owned(), slots })
@@ -64,7 +63,7 @@ impl Trainers {
             args.slots.map_or_else(|| default_slots(plan, device.kind(), cores), usize::from);
         let threads = NonZeroUsize::new(cores / slots).unwrap_or(NonZeroUsize::MIN);
         let source = source(plan, datasets, home)?;
-        let factory: TrainerFactory = Arc::new(move || {
+        let factory: TrainerFactory = Arc::new(move |_| {
             Box::new(BurnTrainer::new(device, threads, source.clone())) as Box<dyn Trainer>
         });
         let slots = u32::try_from(slots).unwrap_or(u32::MAX);

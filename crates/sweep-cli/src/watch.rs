@@ -31,7 +31,7 @@ pub(crate) fn watch(args: &WatchArgs, global: &Global) -> Result<Ended> {
     stored::block_on(async {
         let source = Source::to_read(global)?;
         let status = find(&source, args.sweep.as_deref()).await?;
-        to_the_end(&source, &status.id, args.quiet, args.json).await
+        to_the_end(&source, &status.id, args.quiet, args.json, global).await
     })
 }
 
@@ -41,6 +41,7 @@ pub(crate) async fn to_the_end(
     id: &SweepId,
     quiet: bool,
     as_json: bool,
+    global: &Global,
 ) -> Result<Ended> {
     let status = status(source, id).await?;
     let done = status.counts.total() - status.counts.unfinished();
@@ -65,7 +66,7 @@ pub(crate) async fn to_the_end(
     }
     let view = View::read(source, id).await?;
     show(&view, as_json)?;
-    report::record_look(source, &view).await;
+    report::looked_at(&view, global).await;
     Ok(ended_how(&view.status))
 }
 

@@ -63,6 +63,8 @@ pub enum Kind {
     Flag,
     /// A map of settings.
     Group(&'static [Parameter]),
+    /// Starting weights: published ones by name, or a file.
+    Weights,
     /// A word, or a map whose one key says which settings follow.
     Tagged(&'static [Variant]),
 }
@@ -179,6 +181,10 @@ impl Kind {
             Self::OneOf(numbers) => format!("one of {}", join(numbers.iter())),
             Self::Word(words) => format!("one of {}", join(words.iter())),
             Self::Flag => "true or false".to_owned(),
+            Self::Weights => {
+                "imagenet, imagenet_v2, or the path or URL of a .pth or .safetensors file"
+                    .to_owned()
+            }
             Self::Group(fields) => format!("a map of {}", join(fields.iter().map(|f| f.name))),
             Self::Tagged(variants) => {
                 let bare = variants.iter().map(|v| match v.fields {

@@ -28,6 +28,7 @@ use self::tree::{Key, Node, Value};
 use crate::adaptive::Adaptive;
 use crate::analysis::Analysis;
 use crate::catalogue::{self, Parameter};
+use crate::model::PUBLISHED_NAMES;
 
 /// Runs of a sweep when `max_runs` is not written.
 const DEFAULT_MAX_RUNS: u64 = 100_000;
@@ -422,18 +423,10 @@ impl Reader {
         }
         let mut out = Vec::new();
         for (key, node) in fields {
-            if key.name == "weights" {
-                if !matches!(node.value, Value::Null) {
-                    let text = "but pretrained weights are not available in this version (allowed: null, random weights drawn from the run's seed)";
-                    self.problems.add(node.at, format!("`weights` is {}, {text}", node.what()));
-                }
-            } else if let Some(parameter) = catalogue::model().iter().find(|p| p.name == key.name) {
+            if let Some(parameter) = catalogue::model().iter().find(|p| p.name == key.name) {
                 out.extend(self.dimension(Target::Model(parameter.name), parameter, node));
             } else {
-                let names: Vec<&str> = ["weights"]
-                    .into_iter()
-                    .chain(catalogue::model().iter().map(|p| p.name))
-                    .collect();
+                let names: Vec<&str> = catalogue::model().iter().map(|p| p.name).collect();
                 self.unknown(key, "model", &names);
             }
         }
@@ -491,6 +484,13 @@ impl Reader {
             "the catalogue's analysis settings are an Analysis; a test holds them together",
         ))
     }
+}
+
+/// What may stand after `weights:`.
+pub(crate) fn weights_name(text: &str) -> bool {
+    let file = text.ends_with(".pth") || text.ends_with(".safetensors");
+    let file = file && text.chars().count() <= MAX_PATH && !text.chars().any(char::is_control);
+    PUBLISHED_NAMES.contains(&text) || file
 }
 
 fn data_set_name(text: &str) -> bool {

@@ -19,6 +19,9 @@ pub enum IdError {
     /// Not 64 lower-case hexadecimal digits.
     #[error("`{0}` is not a digest (64 lower-case hexadecimal digits)")]
     Digest(String),
+    /// Neither 8 nor 64 lower-case hexadecimal digits.
+    #[error("`{0}` is not the start of a sha256 (8 or 64 lower-case hexadecimal digits)")]
+    Sha256(String),
 }
 
 macro_rules! content_id {
@@ -124,6 +127,53 @@ impl TryFrom<String> for Digest {
 impl From<Digest> for String {
     fn from(digest: Digest) -> Self {
         digest.to_string()
+    }
+}
+
+/// The sha256 of a published file: all 64 lower-case hexadecimal digits, or the first 8 where its name carries only those.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Sha256(String);
+
+impl Sha256 {
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a file with this sha256 (all 64 digits) is the one meant.
+    pub fn is_of(&self, whole: &str) -> bool {
+        whole.len() == 64 && whole.starts_with(&self.0)
+    }
+}
+
+impl fmt::Display for Sha256 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+impl FromStr for Sha256 {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let ok = (text.len() == 8 || text.len() == 64)
+            && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if ok { Ok(Self(text.to_owned())) } else { Err(IdError::Sha256(text.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for Sha256 {
+    type Error = IdError;
+
+    fn try_from(text: String) -> Result<Self, IdError> {
+        text.parse()
+    }
+}
+
+impl From<Sha256> for String {
+    fn from(sha256: Sha256) -> Self {
+        sha256.0
     }
 }
 

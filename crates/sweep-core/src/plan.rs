@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use crate::dataset::{DataSetInfo, DataSetRef};
 use crate::file::{Marks, Problems, Span, SweepFileError};
 use crate::loss::Loss;
-use crate::model::Backbone;
+use crate::model::{Backbone, Weights, WeightsRef};
 use crate::run::{Configuration, Run, RunSpec};
 use crate::sweep::{Candidate, Plan, Planned, Sweep};
 
@@ -122,6 +122,11 @@ fn configuration(
         let at = marks.batch_size.unwrap_or(marks.entry);
         let count = info.train_count();
         problems.add(at, format!("`batch_size` is {}, but data set `{name}` has {count} training images (allowed: 2 to {count})", training.batch_size));
+        return None;
+    }
+    if let Weights::Pretrained(WeightsRef { name, sha256: None }) = &candidate.model.weights {
+        let at = marks.weights.unwrap_or(marks.entry);
+        problems.add(at, format!("the file of `weights`, `{name}`, has not been read"));
         return None;
     }
     if let (Loss::Ldam { .. }, Some(class)) =

@@ -8,7 +8,7 @@ use crate::dataset::DataSetInfo;
 use crate::file::{self, Marks, SweepFile, SweepFileError};
 use crate::ids::SweepId;
 use crate::loss::Loss;
-use crate::model::Model;
+use crate::model::{Model, PUBLISHED_NAMES, Weights, WeightsRef};
 use crate::run::{Configuration, Run};
 use crate::training::Training;
 
@@ -31,7 +31,7 @@ pub struct Candidate {
     pub label: String,
     /// What it minimises.
     pub loss: Loss,
-    /// The network.
+    /// The network; what a file of weights holds is known after [`Sweep::with_weights`].
     pub model: Model,
     /// How it is trained; `image_size` is 0 where the file leaves it to the data set, which [`Sweep::plan`] then resolves.
     pub training: Training,
@@ -81,6 +81,9 @@ pub struct Document {
     /// Files that workers need and fetch by digest: packed data sets and weights. A built-in data set needs none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub inputs: Vec<InputFile>,
+    /// What the files of weights that the text names were found to hold, as [`Sweep::with_weights`] was told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub weights: Vec<WeightsRef>,
 }
 
 /// A file that training reads, kept as a blob.
@@ -114,6 +117,14 @@ pub enum Input {
     },
 }
 
+/// Of weights from a file of one's own, its path or URL.
+fn file_name(weights: &Weights) -> Option<&String> {
+    match weights {
+        Weights::Pretrained(of) if !PUBLISHED_NAMES.contains(&of.name.as_str()) => Some(&of.name),
+        _ => None,
+    }
+}
+
 impl Sweep {
     /// Reads and checks the text of a sweep file; `file` is its name in messages.
     ///
@@ -141,6 +152,31 @@ impl Sweep {
         Ok(Self { file: file.to_owned(), text: text.to_owned(), says, datasets, candidates, marks })
     }
 
+    /// The paths and URLs of weights that the file names, each once, in its order; what `imagenet` means is known without reading.
+    pub fn weights_to_read(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in self.candidates.iter().filter_map(|c| file_name(&c.model.weights)) {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+
+    /// This sweep with what the files of [`Self::weights_to_read`] were found to hold; names it does not know are ignored.
+    #[must_use]
+    pub fn with_weights(mut self, found: &[WeightsRef]) -> Self {
+        for candidate in &mut self.candidates {
+            if let Weights::Pretrained(of) = &mut candidate.model.weights
+                && !PUBLISHED_NAMES.contains(&of.name.as_str())
+                && let Some(found) = found.iter().find(|f| f.name == of.name)
+            {
+                of.sha256.clone_from(&found.sha256);
+            }
+        }
+        self
+    }
+
     /// What this sweep would run on these data sets, given in the order of [`Self::datasets`].
     ///
     /// # Errors
@@ -163,7 +199,21 @@ impl Sweep {
             analysis: self.analysis().digest(),
             rounds: Vec::new(),
             inputs: Vec::new(),
+            weights: self.weights_read(),
         }
+    }
+
+    fn weights_read(&self) -> Vec<WeightsRef> {
+        let mut out: Vec<WeightsRef> = Vec::new();
+        for candidate in &self.candidates {
+            if let Weights::Pretrained(of) = &candidate.model.weights
+                && file_name(&candidate.model.weights).is_some()
+                && !out.contains(of)
+            {
+                out.push(of.clone());
+            }
+        }
+        out
     }
 
     /// Name of the file, for messages.
@@ -228,10 +278,12 @@ impl Sweep {
     }
 }
 
-/// Of one text under one file name.
+/// Of one text under one file name, with the same weights behind its names.
 impl PartialEq for Sweep {
     fn eq(&self, other: &Self) -> bool {
-        self.text == other.text && self.file == other.file
+        self.text == other.text
+            && self.file == other.file
+            && self.weights_read() == other.weights_read()
     }
 }
 
@@ -241,7 +293,7 @@ impl Document {
     /// # Errors
     /// When this version of the program refuses the file.
     pub fn open(&self) -> Result<(Sweep, Plan), SweepFileError> {
-        let sweep = Sweep::parse(&self.text, &self.file)?;
+        let sweep = Sweep::parse(&self.text, &self.file)?.with_weights(&self.weights);
         let mut plan = sweep.plan(&self.datasets)?;
         if let Some(adaptive) = sweep.adaptive() {
             for round in &self.rounds {

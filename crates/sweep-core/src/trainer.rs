@@ -25,7 +25,8 @@ pub trait Trainer {
 
 /// What a training thread tells, and whom it obeys. Implementations answer at once: nothing here may block.
 pub trait Observer {
-    /// Between two batches: `epoch` from 1, `batch` done of `batches` in it.
+    /// Between two batches: `epoch` from 1, `batch` done of `batches` in it. Epoch 0: batches of images whose features a frozen
+    /// backbone computes before the first epoch.
     fn batch(&mut self, epoch: u32, batch: u32, batches: u32) -> Order;
 
     /// An epoch ended.
@@ -33,6 +34,9 @@ pub trait Observer {
 
     /// The checkpoint that [`Order::Checkpoint`] asked for; training goes on.
     fn checkpoint(&mut self, checkpoint: Checkpoint);
+
+    /// A line for the attempt's log, of which the end is kept.
+    fn log(&mut self, _line: String) {}
 }
 
 /// What an observer wants after a batch.

@@ -26,12 +26,14 @@ pub struct Training {
     pub augment: Augment,
 }
 
-/// Which layers train. Results of different modes are never put in one table.
+/// Which layers train. Results of different modes are never put in one table: a sweep has one mode.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// Every layer.
     Full,
+    /// The head alone: the backbone is frozen in evaluation mode and its features are computed once.
+    Head,
 }
 
 /// How gradients become steps.

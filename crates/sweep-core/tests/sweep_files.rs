@@ -6,7 +6,7 @@ use common::{candidates, digits, labels, parse, plan, run_ids};
 use sweep_core::dataset::{DataSetInfo, DataSetRef};
 use sweep_core::ids::Digest;
 use sweep_core::loss::Loss;
-use sweep_core::model::{Backbone, Model, Weights};
+use sweep_core::model::{Backbone, Model, Weights, WeightsRef};
 use sweep_core::run::{Configuration, RunSpec};
 use sweep_core::sweep::Sweep;
 use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
@@ -237,8 +237,8 @@ fn the_file_written_out_holds_every_default() {
       - am_softmax: { margin: [0.1, 0.2, 0.35], scale: [10, 20] }
       - l_softmax: { anneal: { base: 1000, gamma_total: 0.5, min: 0, power: 35 }, margin: 2 }
     model:
-      weights: null
       backbone: small_cnn
+      weights: null
       neck: null
     training:
       mode: full
@@ -254,6 +254,66 @@ fn the_file_written_out_holds_every_default() {
     adaptive: null
     max_runs: 100000
     "#);
+}
+
+const WITH_WEIGHTS: &str = "name: t\ndatasets: [digits]\nseeds: 2\nlosses: [softmax]\n\
+    model: { backbone: resnet50, weights: [null, imagenet, imagenet_v2, ../w/mine.pth] }\ntraining: { mode: head }\n";
+
+fn read(name: &str, sha256: char) -> WeightsRef {
+    let sha256 = sha256.to_string().repeat(64).parse().expect("64 digits");
+    WeightsRef { name: name.into(), sha256: Some(sha256) }
+}
+
+#[test]
+fn weights_are_named_by_what_they_hold() {
+    let sweep = parse(WITH_WEIGHTS);
+    insta::assert_snapshot!(labels(&sweep).join("\n"), @"
+    softmax weights=null
+    softmax weights=imagenet
+    softmax weights=imagenet_v2
+    softmax weights=../w/mine.pth
+    ");
+    assert_eq!(sweep.weights_to_read(), ["../w/mine.pth"]);
+    let ids = |text: &str, found: &[WeightsRef]| {
+        let plan = plan(&parse(text).with_weights(found));
+        plan.runs.iter().map(|run| run.id.to_string()).collect::<Vec<_>>()
+    };
+    let first = ids(WITH_WEIGHTS, &[read("../w/mine.pth", 'a')]);
+    // The path plays no part, the content does.
+    let moved = WITH_WEIGHTS.replace("../w/mine.pth", "elsewhere.pth");
+    assert_eq!(ids(&moved, &[read("elsewhere.pth", 'a')]), first);
+    let other = ids(WITH_WEIGHTS, &[read("../w/mine.pth", 'b')]);
+    assert_eq!((&other[..3], &other[4..7]), (&first[..3], &first[4..7]));
+    assert_ne!((&other[3], &other[7]), (&first[3], &first[7]));
+    let distinct: std::collections::HashSet<_> = first.iter().collect();
+    assert_eq!(distinct.len(), 8);
+}
+
+#[test]
+fn a_stored_sweep_knows_its_weights_without_the_file() {
+    let sweep = parse(WITH_WEIGHTS).with_weights(&[read("../w/mine.pth", 'a')]);
+    let document = sweep.document(vec![digits()]);
+    let stored = serde_json::to_string(&document).unwrap();
+    let document: sweep_core::sweep::Document = serde_json::from_str(&stored).unwrap();
+    let (opened, plan_again) = document.open().unwrap();
+    assert_eq!(opened, sweep);
+    assert_eq!(plan_again, plan(&sweep));
+}
+
+#[test]
+fn weights_nobody_read_cannot_be_planned() {
+    let error = parse(WITH_WEIGHTS).plan(&[digits()]).unwrap_err().to_string();
+    assert!(
+        error.contains("t.yaml:5:69: the file of `weights`, `../w/mine.pth`, has not been read"),
+        "{error}"
+    );
+}
+
+#[test]
+fn weights_written_out_parse_back() {
+    let sweep = parse(WITH_WEIGHTS);
+    let again = parse(&sweep.canonical_yaml());
+    assert_eq!(again.candidates(), sweep.candidates());
 }
 
 #[test]

@@ -352,12 +352,32 @@ fn a_key_that_stands_twice_is_refused() {
 }
 
 #[test]
-fn pretrained_weights_is_refused() {
-    insta::assert_snapshot!(refused(8, "model: { backbone: resnet18, weights: imagenet }"), @r#"
-    t.yaml:8:39: `weights` is `imagenet`, but pretrained weights are not available in this version (allowed: null, random weights drawn from the run's seed)
+fn weights_without_a_file_or_a_known_name_are_refused() {
+    insta::assert_snapshot!(refused(8, "model: { backbone: resnet18, weights: imagenet21k }"), @r#"
+    t.yaml:8:39: `weights` is `imagenet21k`, but must be imagenet, imagenet_v2, or the path or URL of a .pth or .safetensors file; or null
        |
-     8 | model: { backbone: resnet18, weights: imagenet }
-       |                                       ^^^^^^^^
+     8 | model: { backbone: resnet18, weights: imagenet21k }
+       |                                       ^^^^^^^^^^^
+    "#);
+}
+
+#[test]
+fn weights_for_a_network_that_has_none_are_refused() {
+    insta::assert_snapshot!(refused(8, "model: { backbone: small_cnn, weights: imagenet }"), @r#"
+    t.yaml:8:40: `weights` is `imagenet`, but `small_cnn` has no weights to start from (allowed: null, or a resnet as `backbone`)
+       |
+     8 | model: { backbone: small_cnn, weights: imagenet }
+       |                                        ^^^^^^^^
+    "#);
+}
+
+#[test]
+fn weights_that_nobody_published_are_refused() {
+    insta::assert_snapshot!(refused(8, "model: { backbone: resnet18, weights: imagenet_v2 }"), @r#"
+    t.yaml:8:39: `weights` is `imagenet_v2`, but for resnet18 torchvision publishes only `imagenet`
+       |
+     8 | model: { backbone: resnet18, weights: imagenet_v2 }
+       |                                       ^^^^^^^^^^^
     "#);
 }
 
@@ -387,12 +407,33 @@ fn a_model_without_a_backbone_is_refused() {
 }
 
 #[test]
-fn a_frozen_backbone_is_refused() {
-    insta::assert_snapshot!(refused(9, "training: { mode: head }"), @r#"
-    t.yaml:9:19: `mode: head` is not available in this version (allowed: full)
+fn a_frozen_backbone_with_augmentation_is_refused() {
+    insta::assert_snapshot!(refused(9, "training: { mode: head, augment: mild }"), @r#"
+    t.yaml:9:34: `augment` is mild, but in `mode: head` the features of each image are computed once, from its evaluation view (allowed: none)
        |
-     9 | training: { mode: head }
-       |                   ^^^^
+     9 | training: { mode: head, augment: mild }
+       |                                  ^^^^
+    "#);
+}
+
+#[test]
+fn a_frozen_backbone_with_a_neck_is_refused() {
+    let text = "model: { backbone: small_cnn, neck: { dim: 8 } }\ntraining: { mode: head }";
+    insta::assert_snapshot!(refused(8, text), @r#"
+    t.yaml:8:37: `neck` trains together with the head, which `mode: head` cannot do in this version (allowed: null)
+       |
+     8 | model: { backbone: small_cnn, neck: { dim: 8 } }
+       |                                     ^
+    "#);
+}
+
+#[test]
+fn two_modes_in_one_sweep_are_refused() {
+    insta::assert_snapshot!(refused(9, "training: { mode: [full, head] }"), @r#"
+    t.yaml:9:26: a sweep has one `mode`: `full` and `head` answer different questions and are never compared; write a sweep for each
+       |
+     9 | training: { mode: [full, head] }
+       |                          ^^^^
     "#);
 }
 

@@ -392,6 +392,16 @@ fn the_layout_that_fits_is_taken_and_the_content_is_the_same() {
 }
 
 #[test]
+fn what_a_mac_puts_into_an_archive_is_not_taken_for_a_class() {
+    let mut members = pets();
+    members.push(("__MACOSX/".to_owned(), Vec::new()));
+    members.push(("__MACOSX/pets/cat/._0.jpg".to_owned(), b"litter".to_vec()));
+    members.push(("pets/.DS_Store".to_owned(), b"litter".to_vec()));
+    let set = Place::new(&zipped(&members), SOURCE).open().unwrap();
+    assert_eq!((set.info().class_count(), set.examples().len()), (2, 10));
+}
+
+#[test]
 fn where_no_layout_fits_each_says_why_and_what_is_there_is_told() {
     let members = in_two_parts([("train", 3), ("valid", 2)], |part, class, i| {
         format!("{part}/{class}/{i}.jpg")

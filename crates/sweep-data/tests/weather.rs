@@ -211,3 +211,54 @@ fn every_image_is_in_exactly_one_part() {
     let first_val = set.examples().iter().position(|e| e.part == Part::Val).unwrap();
     assert_eq!(first_val as u32, set.info().train_count(), "train comes first");
 }
+
+/// The shipped weather manifest, in the shape of its archive but with the counts of this miniature.
+fn shipped(name: &str, counts: &str) -> String {
+    let text =
+        std::fs::read_to_string(support::root().join(format!("sweeps/datasets/{name}.yaml")))
+            .unwrap();
+    let (head, _) = text.split_once("expect:").unwrap();
+    let (before, rest) = head.split_once("sources:").unwrap();
+    let (_, layouts) = rest.split_once("layouts:").unwrap();
+    format!("{before}source: {{ folder: images }}\nlayouts:{layouts}expect: {counts}\n")
+}
+
+#[test]
+fn the_shipped_manifests_read_both_layouts_under_either_gif_policy() {
+    let kept = "{ train: { cloudy: 9, rain: 8, shine: 8, sunrise: 8 }, val: { cloudy: 3, rain: 3, shine: 2, sunrise: 2 } }";
+    let dropped = "{ train: { cloudy: 9, rain: 8, shine: 7, sunrise: 8 }, val: { cloudy: 3, rain: 2, shine: 2, sunrise: 2 } }";
+    for (name, counts) in [("weather", kept), ("weather_no_gif", dropped)] {
+        let mut splits = Vec::new();
+        for (make, layout) in [(flat as fn(&Path), "as published"), (folders, "as repacked")] {
+            let root = tempfile::tempdir().unwrap();
+            make(root.path());
+            // The archive has one folder around its images.
+            std::fs::create_dir(root.path().join("wrapped")).unwrap();
+            std::fs::rename(root.path().join("images"), root.path().join("wrapped/dataset2"))
+                .unwrap();
+            std::fs::rename(root.path().join("wrapped"), root.path().join("images")).unwrap();
+            write(root.path(), "set.yaml", shipped(name, counts).as_bytes());
+            let set =
+                DataSet::load("set.yaml", root.path()).unwrap_or_else(|error| panic!("{error}"));
+            let found = set.origin().unwrap().layout.clone().unwrap();
+            assert!(found.starts_with(layout), "{found}");
+            splits.push((set.info().content, set.info().split));
+        }
+        assert_eq!(splits[0], splits[1], "{name}");
+    }
+}
+
+#[test]
+fn the_weather_manifests_expect_the_counts_of_the_study() {
+    for (name, train) in [("weather", 899), ("weather_no_gif", 897)] {
+        let text =
+            std::fs::read_to_string(support::root().join(format!("sweeps/datasets/{name}.yaml")))
+                .unwrap();
+        let (_, expect) = text.split_once("expect:").unwrap();
+        let sum = |line: &str| -> u32 {
+            line.split(|c: char| !c.is_ascii_digit()).filter_map(|n| n.parse::<u32>().ok()).sum()
+        };
+        let lines: Vec<u32> = expect.lines().map(sum).filter(|n| *n > 0).collect();
+        assert_eq!(lines, [train, 226], "{name}");
+    }
+}

@@ -47,13 +47,13 @@ const WRONG_TEXTS: &[Case] = &[
     (
         "an archive from two places",
         "name: a\nsource:\n  archive: { path: a.zip, url: 'https://host/a.zip', sha256: '' }\n",
-        2,
+        3,
         &["exactly one of `path`"],
     ),
     (
         "an archive from nowhere",
         "name: a\nsource:\n  archive: { bytes: 3 }\n",
-        2,
+        3,
         &["exactly one of `path`"],
     ),
     (
@@ -65,7 +65,7 @@ const WRONG_TEXTS: &[Case] = &[
     (
         "an archive that is a list",
         "name: a\nsource:\n  archive: [a.zip]\n",
-        3,
+        2,
         &["the path of an archive, or a map"],
     ),
     (

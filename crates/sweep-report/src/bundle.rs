@@ -12,7 +12,8 @@ pub struct OutFile {
     pub bytes: Vec<u8>,
 }
 
-/// Everything `sweep report -o DIR` writes: `index.html`, `report.json`, `report.md`, `tables.tex`, four CSV files, `figures/*.svg`.
+/// Everything `sweep report -o DIR` writes: `index.html`, `report.json`, `report.md`, `tables.tex`, four CSV files and those of
+/// looks and of several data sets where there are such, `figures/*.svg`.
 pub fn bundle(input: &Input<'_>) -> Vec<OutFile> {
     let report = analyse(input);
     let figures = plot::figures(&report);
@@ -26,8 +27,15 @@ pub fn bundle(input: &Input<'_>) -> Vec<OutFile> {
         ("summaries.csv", csv::summaries(&report)),
         ("comparisons.csv", csv::comparisons(&report)),
     ];
+    let where_allowed = [
+        ("adaptive.csv", csv::adaptive(&report)),
+        ("across.csv", csv::across(&report)),
+        ("ranks.csv", csv::ranks(&report)),
+        ("rank_pairs.csv", csv::rank_pairs(&report)),
+    ];
     let mut out: Vec<OutFile> = texts
         .into_iter()
+        .chain(where_allowed.into_iter().filter_map(|(path, text)| Some((path, text?))))
         .map(|(path, text)| OutFile { path: path.to_owned(), bytes: text.into_bytes() })
         .collect();
     out.extend(

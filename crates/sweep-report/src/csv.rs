@@ -6,7 +6,8 @@ use sweep_core::lifecycle::StateName;
 use crate::input::{Input, slots};
 use crate::notes::device_word;
 use crate::parts::{loss_name, parts};
-use crate::report::{AtLook, Interval, Report, RunEnd};
+use crate::phrases;
+use crate::report::{AtLook, Interval, Report, RunEnd, Sensitivity};
 
 /// One row per run with the settings of its configuration as columns.
 pub fn runs(report: &Report) -> String {
@@ -202,6 +203,21 @@ pub fn comparisons(report: &Report) -> String {
         "part",
         "look",
         "look_confidence",
+        "sign_flip_p",
+        "wilcoxon_p",
+        "paired_t_p",
+        "fdr",
+        "hodges_lehmann",
+        "a12",
+        "pairs_won",
+        "g",
+        "beyond_tost_p_adjusted",
+        "on_these_se",
+        "beyond_se",
+        "var_seed",
+        "var_image",
+        "var_residual",
+        "floor",
     ]
     .map(str::to_owned);
     let rows = report.datasets.iter().flat_map(|d| {
@@ -237,10 +253,130 @@ pub fn comparisons(report: &Report) -> String {
                 part.to_owned(),
             ];
             row.extend(look(c.look));
+            let other = c.sensitivity.as_ref();
+            let of = |f: fn(&Sensitivity) -> Option<f64>| other.and_then(f);
+            row.extend([
+                optional(of(|s| s.sign_flip)),
+                optional(of(|s| s.wilcoxon)),
+                optional(of(|s| s.paired_t)),
+                optional(of(|s| s.fdr)),
+                optional(of(|s| s.hodges_lehmann)),
+                optional(of(|s| s.a12)),
+                optional(of(|s| s.outperforms)),
+                optional(of(|s| s.g_z)),
+                optional(c.beyond.tost_p_adjusted),
+                optional(c.on_these.se),
+                optional(c.beyond.se),
+                optional(c.beyond.components.map(|k| k.seed)),
+                optional(c.beyond.components.map(|k| k.image)),
+                optional(c.beyond.components.map(|k| k.residual)),
+                optional(c.beyond.floor),
+            ]);
             row
         })
     });
     write(&header, rows)
+}
+
+/// One row per configuration and data set of an adaptive sweep: the seeds it was given and the look that dropped it; `None` for
+/// a sweep without looks.
+pub fn adaptive(report: &Report) -> Option<String> {
+    let header = [
+        "dataset",
+        "configuration",
+        "seeds",
+        "dropped_at_look",
+        "common_seeds",
+        "beaten_by",
+        "test",
+        "p_or_inverse_e",
+        "level",
+        "looks_ended_at",
+        "because",
+        "confirmation_seeds",
+    ]
+    .map(str::to_owned);
+    let label = |candidate: usize| report.candidates.get(candidate).map(|c| c.label.clone());
+    let rows = report.adaptive.iter().flat_map(|trace| {
+        trace.rows.iter().map(move |row| {
+            let d = row.dropped;
+            vec![
+                trace.dataset.clone(),
+                row.label.clone(),
+                row.seeds.to_string(),
+                optional(d.map(|d| d.look)),
+                optional(d.map(|d| d.seeds)),
+                d.and_then(|d| label(d.beaten_by)).unwrap_or_default(),
+                d.map(|d| phrases::test_name_words(d.test).to_owned()).unwrap_or_default(),
+                optional(d.map(|d| d.p)),
+                optional(d.and_then(|d| d.level)),
+                optional(trace.stopped.as_ref().map(|s| s.look)),
+                trace.stopped.as_ref().map(|s| s.because.clone()).unwrap_or_default(),
+                if d.is_none() { trace.confirmation_seeds.to_string() } else { String::new() },
+            ]
+        })
+    });
+    (!report.adaptive.is_empty()).then(|| write(&header, rows))
+}
+
+/// Differences from the baseline averaged over the data sets; `None` where there is no such average.
+pub fn across(report: &Report) -> Option<String> {
+    let across = report.across.as_ref()?;
+    let header = ["configuration", "data_sets", "difference", "se"].map(str::to_owned);
+    let rows = across.rows.iter().map(|row| {
+        vec![row.label.clone(), across.n.to_string(), row.estimate.to_string(), optional(row.se)]
+    });
+    Some(write(&header, rows))
+}
+
+/// Mean ranks over the data sets; `None` where there are none. `claim` is false below 6 data sets.
+pub fn ranks(report: &Report) -> Option<String> {
+    let ranks = report.ranks.as_ref()?;
+    let header = [
+        "configuration",
+        "data_sets",
+        "mean_rank",
+        "claim",
+        "friedman_p",
+        "iman_davenport_p",
+        "exact_p",
+        "nemenyi_critical_difference",
+    ]
+    .map(str::to_owned);
+    let rows = ranks.rows.iter().map(|row| {
+        vec![
+            row.label.clone(),
+            ranks.n.to_string(),
+            row.mean_rank.to_string(),
+            ranks.claim.to_string(),
+            optional(ranks.p_chi2),
+            optional(ranks.p_iman_davenport),
+            optional(ranks.p_exact),
+            optional(ranks.critical_difference),
+        ]
+    });
+    Some(write(&header, rows))
+}
+
+/// Tests of each pair over the data sets; `None` below 6 of them, where no such test can be had.
+pub fn rank_pairs(report: &Report) -> Option<String> {
+    let ranks = report.ranks.as_ref().filter(|r| r.claim)?;
+    let header =
+        ["better_mean_rank", "worse", "p", "p_adjusted", "m", "differs"].map(str::to_owned);
+    let label = |candidate: usize| {
+        report.candidates.get(candidate).map(|c| c.label.clone()).unwrap_or_default()
+    };
+    let rows = ranks.pairs.iter().map(|pair| {
+        vec![
+            label(pair.better),
+            label(pair.worse),
+            pair.p.to_string(),
+            pair.p_adjusted.to_string(),
+            ranks.pairs.len().to_string(),
+            pair.differs.to_string(),
+        ]
+    });
+    Some(write(&header, rows))
 }
 
 pub(crate) fn state_word(state: StateName) -> &'static str {

@@ -7,13 +7,12 @@ mod across;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use crate::beside::{self, comparison_label};
 use crate::format::{self, NONE};
+use crate::grid::{self, Grid, MOST_ROWS};
 use crate::phrases;
 use crate::plot::{self, Figure, FigureKind};
 use crate::report::{Comparison, DataSetReport, Family, HeadlineKind, Report, Summary};
-
-/// Rows of a comparison table; the rest is in `comparisons.csv`.
-const MOST_ROWS: usize = 400;
 
 /// The page.
 pub fn page(report: &Report) -> String {
@@ -63,7 +62,7 @@ fn head(report: &Report) -> Markup {
         dl.facts {
             div { dt { "Data sets" } dd { (report.datasets.len()) } }
             div { dt { "Configurations" } dd { (report.candidates.len()) } }
-            div { dt { "Seeds" } dd { (report.sweep.seeds.len()) } }
+            div { dt { "Seeds" } dd { (seeds(report)) } }
             div { dt { "Runs" } dd {
                 @if report.finished() { (p.total) } @else { (phrases::ended(report)) " of " (p.total) }
             } }
@@ -74,6 +73,19 @@ fn head(report: &Report) -> Markup {
         @if !report.notes.is_empty() {
             ul.notes { @for note in &report.notes { li { (capital(&note.text)) } } }
         }
+    }
+}
+
+/// "10"; where looks gave them out, "5–30, 10 to confirm".
+fn seeds(report: &Report) -> String {
+    let rows = || report.adaptive.iter().flat_map(|t| &t.rows).map(|r| r.seeds);
+    let (Some(least), Some(most)) = (rows().min(), rows().max()) else {
+        return report.sweep.seeds.len().to_string();
+    };
+    let given = if least == most { most.to_string() } else { format!("{least}–{most}") };
+    match report.adaptive.iter().map(|t| t.confirmation_seeds).max() {
+        Some(n) if n > 0 => format!("{given}, {n} to confirm"),
+        _ => given,
     }
 }
 
@@ -130,7 +142,7 @@ fn verdict_list(d: &DataSetReport, family: &Family) -> Markup {
             @for c in family.comparisons.iter().take(MOST_ROWS) {
                 li {
                     (badge(c))
-                    span.who { (comparison_label(c, family)) }
+                    span.who { (breakable(&comparison_label(c, family))) }
                     span.diff { (difference(c)) }
                     span.what { (phrases::verdict_cell(c, d)) }
                 }
@@ -146,16 +158,8 @@ fn confirmed(d: &DataSetReport) -> Option<&Family> {
 }
 
 fn left_out(family: &Family) -> Markup {
-    let rest = family.comparisons.len().saturating_sub(MOST_ROWS);
-    html! { @if rest > 0 { p.quiet { (rest) " more comparisons are in comparisons.csv." } } }
-}
-
-fn comparison_label(c: &Comparison, family: &Family) -> String {
-    if family.baseline.is_some() {
-        c.b_label.clone()
-    } else {
-        format!("{} − {}", c.b_label, c.a_label)
-    }
+    let rest = grid::left_out(family.comparisons.len(), "comparisons.csv");
+    html! { @if let Some(rest) = rest { p.quiet { (grid::left_out_words(rest)) "." } } }
 }
 
 fn difference(c: &Comparison) -> String {
@@ -205,55 +209,63 @@ fn dataset_section<'a>(
             @if let Some(confirmation) = &d.confirmation { (confirmation_table(report, d, &confirmation.summaries)) }
             @for f in of(&[FigureKind::Variance, FigureKind::Trace]) { (figure(f)) }
             @for f in of(&[FigureKind::Accuracy, FigureKind::Objective]) { (figure(f)) }
-            @if let Some(family) = &d.family { (sensitivity_table(family)) (variance_table(family)) }
-            @if let Some(family) = confirmed(d) { (sensitivity_table(family)) (variance_table(family)) }
+            @for (family, suffix) in d.family.iter().map(|f| (f, "")).chain(confirmed(d).map(|f| (f, "-confirmation"))) {
+                (folded(&of_which("Other tests and effect sizes", suffix), beside::sensitivity(d, family, suffix)))
+                (folded(&of_which("Where the uncertainty comes from: seeds, images, the rest", suffix), beside::variance(d, family, suffix)))
+            }
+            (folded("How the seeds were given out", report.adaptive.iter().find(|t| t.dataset == d.name).map(|t| beside::looks(report, t))))
         }
     }
+}
+
+fn of_which(words: &str, suffix: &str) -> String {
+    if suffix.is_empty() { words.to_owned() } else { format!("{words}, on confirmation seeds") }
 }
 
 fn figure(f: &Figure) -> Markup {
     html! {
         figure id={ "figure-" (f.name) } {
-            div.scroll { (PreEscaped(f.inline())) }
+            (scroll(&f.title, html! { (PreEscaped(f.inline())) }))
             figcaption { strong { (sentence(&f.title)) } " " (f.caption) }
         }
     }
 }
 
 fn comparison_table(line: &str, d: &DataSetReport, family: &Family) -> Markup {
-    html! {
-        div.scroll {
+    scroll(
+        &format!("{}: comparisons", d.name),
+        html! {
             table {
-                caption { (sentence(line)) }
+                caption { span { (sentence(line)) } }
                 thead {
                     tr {
-                        th rowspan="2" { "Configuration" }
-                        th rowspan="2" .number { "Difference" }
-                        th colspan="2" scope="colgroup" { "On these images (E1)" }
-                        th colspan="2" scope="colgroup" { "On images like these (E2)" }
-                        th rowspan="2" .number { "Pairs" }
-                        th rowspan="2" { "Verdict" }
+                        th scope="col" rowspan="2" { "Configuration" }
+                        th scope="col" rowspan="2" .number { "Difference" }
+                        th scope="colgroup" colspan="2" { "On these images (E1)" }
+                        th scope="colgroup" colspan="2" { "On images like these (E2)" }
+                        th scope="col" rowspan="2" .number { "Pairs" }
+                        th scope="col" rowspan="2" { "Verdict" }
                     }
-                    tr { th { "interval, pp" } th.number { "p, adjusted" } th { "interval, pp" } th.number { "p, adjusted" } }
+                    tr { th scope="col" { "interval, pp" } th scope="col" .number { "p, adjusted" } th scope="col" { "interval, pp" } th scope="col" .number { "p, adjusted" } }
                 }
                 tbody {
                     @for c in family.comparisons.iter().take(MOST_ROWS) {
                         tr {
-                            th scope="row" { (comparison_label(c, family)) }
+                            th scope="row" { (breakable(&comparison_label(c, family))) }
                             td.number { (difference(c)) }
                             td { (format::points_interval(c.on_these.interval)) }
                             td.number { (p(c.on_these.p_adjusted)) }
                             td { (format::points_interval(c.beyond.interval)) }
                             td.number { (p(c.beyond.p_adjusted)) }
                             td.number { (c.pairs.len()) }
-                            td { (badge(c)) " " (phrases::verdict_cell(c, d)) }
+                            td.verdict { (badge(c)) " " (phrases::verdict_cell(c, d)) }
                         }
                     }
                 }
             }
-        }
-        (left_out(family))
-    }
+            (left_out(family))
+        },
+    )
 }
 
 fn summary_table(report: &Report, d: &DataSetReport) -> Markup {
@@ -280,18 +292,21 @@ fn confirmation_table(report: &Report, d: &DataSetReport, summaries: &[Summary])
 fn accuracies(caption: &str, d: &DataSetReport, summaries: &[Summary]) -> Markup {
     let in_best =
         |s: &Summary| d.best_set.as_ref().is_some_and(|b| b.members.contains(&s.candidate));
-    html! {
-        div.scroll {
+    scroll(
+        &format!("{}: accuracies", d.name),
+        html! {
             table {
-                caption { (caption) }
+                caption { span { (caption) } }
                 thead { tr {
-                    th { "Configuration" } th.number { "Seeds" } th.number { "Mean" } th { "On these images" } th { "On images like these" }
-                    th.number { "sd" } th.number { "Median" } th.number { "Balanced" } th { "Bootstrap check" } th.number { "Images right" } th { "Runs" }
+                    th scope="col" { "Configuration" } th scope="col" .number { "Seeds" } th scope="col" .number { "Mean" }
+                    th scope="col" { "On these images" } th scope="col" { "On images like these" }
+                    th scope="col" .number { "sd" } th scope="col" .number { "Median" } th scope="col" .number { "Balanced" }
+                    th scope="col" { "Bootstrap check" } th scope="col" .number { "Images right" } th scope="col" { "Runs" }
                 } }
                 tbody {
                     @for s in summaries {
                         tr {
-                            th scope="row" { @if in_best(s) { span.mark title="in the best set" { "● " } } (s.label) }
+                            th scope="row" { @if in_best(s) { span.mark role="img" aria-label="in the best set" title="in the best set" { "●" } " " } (breakable(&s.label)) }
                             td.number { (s.n) "/" (s.planned) }
                             td.number { (format::percent_or_dash(s.mean)) }
                             td { (format::percent_interval(s.on_these)) }
@@ -301,20 +316,20 @@ fn accuracies(caption: &str, d: &DataSetReport, summaries: &[Summary]) -> Markup
                             td.number { (format::percent_or_dash(s.balanced_accuracy)) }
                             td { (bootstrap(s)) }
                             td.number { (images_right(s)) }
-                            td { (phrases::state_words(s)) }
+                            td.states { (phrases::state_words(s)) }
                         }
                     }
                 }
             }
-        }
-    }
+        },
+    )
 }
 
 /// The bootstrap interval; greyed where it is known to be too narrow.
 fn bootstrap(s: &Summary) -> Markup {
     html! {
         @match s.bootstrap {
-            Some(b) if b.under_covers => span.grey { (format::percent_interval(Some(b.interval))) " under-covers" },
+            Some(b) if b.under_covers => span.grey { (format::percent_interval(Some(b.interval))) br; "under-covers" },
             Some(b) => { (format::percent_interval(Some(b.interval))) @if !b.bca { " (percentile)" } },
             None => (NONE),
         }
@@ -331,84 +346,52 @@ fn images_right(s: &Summary) -> String {
     }
 }
 
-fn sensitivity_table(family: &Family) -> Markup {
-    let rows: Vec<_> = family
-        .comparisons
-        .iter()
-        .take(MOST_ROWS)
-        .filter_map(|c| Some((c, c.sensitivity.as_ref()?)))
-        .collect();
-    html! {
-        @if !rows.is_empty() {
-            details {
-                summary { "Sensitivity: other tests and effect sizes" }
-                div.scroll {
-                    table {
-                        caption { "Not adjusted and never used for a verdict. A12: chance that a run of this configuration beats an unpaired run of the other; pairs won: share of seeds, ties half; FDR: Benjamini–Hochberg, for screening." }
-                        thead { tr {
-                            th { "Configuration" } th.number { "sign-flip p" } th.number { "smallest possible" } th.number { "Wilcoxon p" } th.number { "paired t p" }
-                            th.number { "TOST p, adjusted" } th.number { "FDR" } th.number { "Hodges–Lehmann, pp" } th.number { "A12" } th.number { "pairs won" } th.number { "g" }
-                        } }
-                        tbody {
-                            @for (c, s) in rows {
-                                tr {
-                                    th scope="row" { (comparison_label(c, family)) }
-                                    td.number { (p(s.sign_flip)) }
-                                    td.number { (p(c.on_these.p_min)) }
-                                    td.number { (p(s.wilcoxon)) }
-                                    td.number { (p(s.paired_t)) }
-                                    td.number { (p(c.on_these.tost_p_adjusted)) }
-                                    td.number { (p(s.fdr)) }
-                                    td.number { (s.hodges_lehmann.map_or_else(|| NONE.to_owned(), format::points)) }
-                                    td.number { (two(s.a12)) }
-                                    td.number { (two(s.outperforms)) }
-                                    td.number { (s.g_z.map_or_else(|| NONE.to_owned(), |g| format::signed(g, 2))) }
-                                }
+/// A table of the renderers' common kind.
+fn grid_table(grid: &Grid) -> Markup {
+    scroll(
+        &grid.title,
+        html! {
+            table {
+                caption { span { strong { (sentence(&grid.title)) } " " (sentence(&grid.caption)) } }
+                thead { tr {
+                    @for c in &grid.columns { th scope="col" .number[c.number] { (capital_word(c.title)) } }
+                } }
+                tbody {
+                    @for row in &grid.rows {
+                        tr {
+                            @for (i, (cell, column)) in row.iter().zip(&grid.columns).enumerate() {
+                                @if i == 0 { th scope="row" { (breakable(cell)) } }
+                                @else { td .number[column.number] { (cell) } }
                             }
                         }
                     }
                 }
             }
-        }
-    }
+            @if let Some(left_out) = grid.left_out { p.quiet { (grid::left_out_words(left_out)) "." } }
+        },
+    )
 }
 
-fn variance_table(family: &Family) -> Markup {
-    let rows: Vec<_> = family
-        .comparisons
-        .iter()
-        .take(MOST_ROWS)
-        .filter_map(|c| Some((c, c.beyond.components?)))
-        .collect();
-    let share = |part: f64, c: crate::report::Components| {
-        let all = c.seed.max(0.0) + c.image.max(0.0) + c.residual.max(0.0);
-        if all > 0.0 { format!("{:.0} %", part.max(0.0) / all * 100.0) } else { NONE.to_owned() }
-    };
-    html! {
-        @if !rows.is_empty() {
-            details {
-                summary { "Where the uncertainty comes from: seeds, images, the rest" }
-                div.scroll {
-                    table {
-                        caption { "Shares of the variance of one image's difference on one seed. More seeds shrink the parts of seeds and the rest, never the part of images: the floor is the smallest difference that any number of seeds could resolve beyond these images (80 % power)." }
-                        thead { tr { th { "Configuration" } th.number { "seeds" } th.number { "images" } th.number { "rest" } th.number { "standard error, pp" } th.number { "floor, pp" } } }
-                        tbody {
-                            @for (c, parts) in rows {
-                                tr {
-                                    th scope="row" { (comparison_label(c, family)) }
-                                    td.number { (share(parts.seed, parts)) }
-                                    td.number { (share(parts.image, parts)) }
-                                    td.number { (share(parts.residual, parts)) }
-                                    td.number { (format::percent_or_dash(c.beyond.se)) }
-                                    td.number { (format::percent_or_dash(c.beyond.floor)) }
-                                }
-                            }
-                        }
-                    }
-                }
-            }
-        }
-    }
+/// A table behind a heading to open.
+fn folded(words: &str, table: Option<Grid>) -> Markup {
+    html! { @if let Some(grid) = table { details { summary { (words) } (grid_table(&grid)) } } }
+}
+
+/// What is wider than a phone scrolls by itself, also from the keyboard.
+fn scroll(name: &str, inner: Markup) -> Markup {
+    html! { div.scroll tabindex="0" role="region" aria-label=(name) { (inner) } }
+}
+
+/// A label that may be broken where its settings are, not within a word.
+fn breakable(label: &str) -> Markup {
+    let parts: Vec<&str> = label.split_inclusive(['(', ',', '/']).collect();
+    html! { @for (i, part) in parts.iter().enumerate() { @if i > 0 { wbr; } (part) } }
+}
+
+/// A heading of a column: a capital unless it starts with a symbol.
+fn capital_word(text: &str) -> String {
+    let symbol = text.chars().nth(1).is_none_or(|c| c == ',' || c == ' ');
+    if symbol { text.to_owned() } else { phrases::capital(text) }
 }
 
 fn failures(report: &Report) -> Markup {
@@ -417,22 +400,22 @@ fn failures(report: &Report) -> Markup {
             section id="failures" {
                 h2 { "Failures" }
                 p { "These runs have no result. Their pairs are left out, and a comparison that lost more runs on one side than on the other is marked censored." }
-                div.scroll {
+                (scroll("Failed runs", html! {
                     table {
-                        thead { tr { th { "Run" } th { "Data set" } th { "Configuration" } th.number { "Seed" } th { "Message" } } }
+                        thead { tr { th scope="col" { "Run" } th scope="col" { "Data set" } th scope="col" { "Configuration" } th scope="col" .number { "Seed" } th scope="col" { "Message" } } }
                         tbody {
                             @for f in &report.failures {
                                 tr {
                                     td { code { (f.run) } }
                                     td { (f.dataset) }
-                                    td { (f.label) }
+                                    td { (breakable(&f.label)) }
                                     td.number { (f.seed) }
-                                    td { (f.error.as_deref().unwrap_or("no message")) }
+                                    td.message { (f.error.as_deref().unwrap_or("no message")) }
                                 }
                             }
                         }
                     }
-                }
+                }))
             }
         }
     }
@@ -485,7 +468,7 @@ fn reproduce(report: &Report) -> Markup {
                     dd { "content " code { (d.content) } br; "split " code { (d.split) } }
                 }
             }
-            p.quiet { "Beside this page: report.json (every count, interval, p value and digest), runs.csv, epochs.csv, summaries.csv, comparisons.csv, tables.tex, report.md, figures/." }
+            p.quiet { "Beside this page: report.json (every count, interval, p value and digest), runs.csv, epochs.csv, summaries.csv, comparisons.csv" @if !report.adaptive.is_empty() { ", adaptive.csv" } @if report.across.is_some() { ", across.csv" } @if report.ranks.is_some() { ", ranks.csv" } ", tables.tex, report.md, figures/." }
             @if !s.text.is_empty() {
                 details open { summary { (s.file) } pre { code { (s.text) } } }
             }
@@ -504,10 +487,6 @@ fn p(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), format::p_value)
 }
 
-fn two(value: Option<f64>) -> String {
-    value.map_or_else(|| NONE.to_owned(), |v| format!("{v:.2}"))
-}
-
 /// A fragment with a full stop; it may start with a name, which keeps its case.
 fn sentence(text: &str) -> String {
     let stop = if text.ends_with(['.', '!', '?']) { "" } else { "." };
@@ -516,7 +495,5 @@ fn sentence(text: &str) -> String {
 
 /// A fragment that starts with an ordinary word, as a sentence.
 fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
-    sentence(&format!("{first}{}", chars.as_str()))
+    sentence(&phrases::capital(text))
 }

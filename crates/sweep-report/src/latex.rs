@@ -1,6 +1,9 @@
-//! Tables for a paper: LaTeX with `booktabs`, one for estimates and one for comparisons per data set.
+//! Tables for a paper: LaTeX with `booktabs`; per data set estimates and comparisons, what stands beside them, and what may be
+//! said over data sets.
 
+use crate::beside;
 use crate::format;
+use crate::grid::{self, Grid, MOST_ROWS};
 use crate::phrases;
 use crate::report::{DataSetReport, Family, Report, Summary};
 
@@ -13,8 +16,23 @@ pub fn tables(report: &Report) -> String {
     for dataset in &report.datasets {
         estimates(&mut out, report, dataset);
         comparisons(&mut out, report, dataset);
+        beside::of_dataset(report, dataset).iter().for_each(|grid| table(&mut out, grid));
     }
+    beside::over_datasets(report).iter().for_each(|grid| table(&mut out, grid));
     out
+}
+
+fn table(out: &mut String, grid: &Grid) {
+    let caption = format!("{}. {}", grid.title, grid.caption);
+    let align: String = grid.columns.iter().map(|c| if c.number { 'r' } else { 'l' }).collect();
+    open(out, &caption, &format!("tab:{}", grid.name), &align);
+    let heads: Vec<String> = grid.columns.iter().map(|c| escape(c.title)).collect();
+    out.push_str(&format!("{} \\\\\n\\midrule\n", heads.join(" & ")));
+    for cells in &grid.rows {
+        let cells: Vec<String> = cells.iter().map(|c| escape(c)).collect();
+        out.push_str(&format!("{} \\\\\n", cells.join(" & ")));
+    }
+    close(out, grid.left_out);
 }
 
 fn estimates(out: &mut String, report: &Report, dataset: &DataSetReport) {
@@ -49,7 +67,7 @@ fn accuracies(out: &mut String, caption: &str, label: &str, summaries: &[Summary
             escape(&format::percent_interval(s.beyond))
         ));
     }
-    close(out);
+    close(out, None);
 }
 
 fn comparisons(out: &mut String, report: &Report, dataset: &DataSetReport) {
@@ -77,14 +95,10 @@ fn differences(
     dataset: &DataSetReport,
     family: &Family,
 ) {
-    open(out, caption, &format!("tab:{label}"), "lrlrlrl");
+    open(out, caption, &format!("tab:{label}"), "lrlrlrp{5cm}");
     out.push_str("configuration & difference & on these images & $p$ & on images like these & $p$ & verdict \\\\\n\\midrule\n");
-    for c in &family.comparisons {
-        let label = if family.baseline.is_some() {
-            c.b_label.clone()
-        } else {
-            format!("{} − {}", c.b_label, c.a_label)
-        };
+    for c in family.comparisons.iter().take(MOST_ROWS) {
+        let label = beside::comparison_label(c, family);
         let p = |p: Option<f64>| p.map_or_else(|| format::NONE.to_owned(), format::p_value);
         let cells = [
             label,
@@ -97,7 +111,7 @@ fn differences(
         ];
         out.push_str(&format!("{} \\\\\n", cells.map(|c| escape(&c)).join(" & ")));
     }
-    close(out);
+    close(out, grid::left_out(family.comparisons.len(), "comparisons.csv"));
 }
 
 fn open(out: &mut String, caption: &str, label: &str, columns: &str) {
@@ -107,8 +121,11 @@ fn open(out: &mut String, caption: &str, label: &str, columns: &str) {
     ));
 }
 
-fn close(out: &mut String) {
+fn close(out: &mut String, left_out: Option<(usize, &'static str)>) {
     out.push_str("\\bottomrule\n\\end{tabular}\n\\end{table}\n");
+    if let Some(left_out) = left_out {
+        out.push_str(&format!("% {}\n", grid::left_out_words(left_out)));
+    }
 }
 
 fn one_line(text: &str) -> String {

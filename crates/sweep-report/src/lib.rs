@@ -4,15 +4,17 @@
 //! Reading order: [`input`] (what comes in), [`report`] (what comes out, `report.json`), [`analyse()`] (the way between);
 //! inside it `sides` and `summarize` (one configuration), `compare` (two), `verdict` and `headline` (what may be said), `looks` and
 //! `looked` (the same where an adaptive rule gave out the seeds), `best` (many), `notes` (what must be read beside it), `numbers` (the only door to `sweep-stats`). Then the renderers: [`terminal`],
-//! [`csv`], [`markdown`], [`latex`], [`plot`], [`html`], and [`bundle()`], which puts all files together. Beside all this stands
+//! [`csv`], [`markdown`], [`latex`], [`plot`], [`html`] (the tables several of them print are made in `beside`), and [`bundle()`], which puts all files together. Beside all this stands
 //! [`table`]: what a published table of single runs can and cannot say.
 
 mod analyse;
+mod beside;
 mod best;
 mod bundle;
 mod compare;
 pub mod csv;
 mod format;
+mod grid;
 mod headline;
 pub mod html;
 pub mod input;

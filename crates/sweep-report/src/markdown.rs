@@ -1,6 +1,8 @@
 //! The report as Markdown: the same tables as the terminal, for issues and notes.
 
+use crate::beside;
 use crate::format::{self, NONE};
+use crate::grid::{self, Grid, MOST_ROWS};
 use crate::phrases;
 use crate::report::{DataSetReport, Family, Report, Summary};
 
@@ -16,6 +18,11 @@ pub fn page(report: &Report) -> String {
     }
     for dataset in &report.datasets {
         section(&mut out, report, dataset);
+    }
+    let over = beside::over_datasets(report);
+    if !over.is_empty() {
+        out.push_str("## Across data sets\n\n");
+        over.iter().for_each(|grid| table(&mut out, grid));
     }
     if !report.failures.is_empty() {
         out.push_str("## Failed runs\n\n| run | data set | configuration | seed | error |\n| --- | --- | --- | --- | --- |\n");
@@ -68,6 +75,26 @@ fn section(out: &mut String, report: &Report, dataset: &DataSetReport) {
             comparisons(out, dataset, family);
         }
     }
+    beside::of_dataset(report, dataset).iter().for_each(|grid| table(out, grid));
+}
+
+fn table(out: &mut String, grid: &Grid) {
+    out.push_str(&format!("### {}\n\n{}\n\n", cell(&grid.title), grid.caption));
+    let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    out.push_str(&row(grid.columns.iter().map(|c| cell(c.title)).collect()));
+    let rule = |number: bool| if number { "---:" } else { "---" }.to_owned();
+    out.push_str(&row(grid.columns.iter().map(|c| rule(c.number)).collect()));
+    for cells in &grid.rows {
+        out.push_str(&row(cells.iter().map(|c| cell(c)).collect()));
+    }
+    out.push('\n');
+    rest(out, grid.left_out);
+}
+
+fn rest(out: &mut String, left_out: Option<(usize, &'static str)>) {
+    if let Some(left_out) = left_out {
+        out.push_str(&format!("{}.\n\n", grid::left_out_words(left_out)));
+    }
 }
 
 fn summaries(out: &mut String, summaries: &[Summary]) {
@@ -88,12 +115,8 @@ fn summaries(out: &mut String, summaries: &[Summary]) {
 
 fn comparisons(out: &mut String, dataset: &DataSetReport, family: &Family) {
     out.push_str("| configuration | difference, pp | on these images | p | on images like these | p | verdict |\n| --- | ---: | ---: | ---: | ---: | ---: | --- |\n");
-    for c in &family.comparisons {
-        let label = if family.baseline.is_some() {
-            cell(&c.b_label)
-        } else {
-            format!("{} − {}", cell(&c.b_label), cell(&c.a_label))
-        };
+    for c in family.comparisons.iter().take(MOST_ROWS) {
+        let label = cell(&beside::comparison_label(c, family));
         let p = |p: Option<f64>| p.map_or_else(|| NONE.to_owned(), format::p_value);
         out.push_str(&format!(
             "| {label} | {} | {} | {} | {} | {} | {} |\n",
@@ -106,6 +129,7 @@ fn comparisons(out: &mut String, dataset: &DataSetReport, family: &Family) {
         ));
     }
     out.push('\n');
+    rest(out, grid::left_out(family.comparisons.len(), "comparisons.csv"));
 }
 
 fn cell(text: &str) -> String {

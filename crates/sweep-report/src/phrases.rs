@@ -66,7 +66,7 @@ pub(crate) fn method(report: &Report, family: &Family) -> String {
     }
     if !report.adaptive.is_empty() && !confirms {
         return format!(
-            "{seeds}; no p value after looks: on these images {}, crossed seeds × images beyond them without a verdict",
+            "{seeds}, given out by looks at the results and so without p values; on these images {}, beyond them crossed seeds × images without a verdict",
             t_interval(report)
         );
     }
@@ -88,9 +88,9 @@ pub(crate) fn t_interval(report: &Report) -> String {
     } else if looks.any(|look| look.confidence.is_none()) {
         "t interval (none holds where the rule looks at any time)".to_owned()
     } else if report.finished() {
-        "t interval at the level of the look that ended its seeds".to_owned()
+        "t interval of the look that ended the seeds".to_owned()
     } else {
-        format!("{conf} % t interval, or that of the look that ended its seeds,")
+        format!("{conf} % t interval, or that of the look that ended the seeds,")
     }
 }
 
@@ -225,6 +225,22 @@ pub(crate) fn evidence(test: TestName, p: f64) -> String {
     format!("{name} {}", format::p_value(p))
 }
 
+/// "15 runs fewer than with 30 seeds for everybody".
+pub(crate) fn runs_saved(trace: &AdaptiveTrace) -> String {
+    format!(
+        "{} fewer than with {} for everybody",
+        format::count(u64::from(trace.runs_saved), "run", "runs"),
+        format::count(u64::from(trace.looks.last().copied().unwrap_or(0)), "seed", "seeds")
+    )
+}
+
+/// A fragment that starts with an ordinary word, as the start of a sentence.
+pub(crate) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}", chars.as_str())
+}
+
 /// "stopped at look 3: one configuration is left", or that a look is still to come.
 pub(crate) fn looks_ended(report: &Report, trace: &AdaptiveTrace) -> String {
     match &trace.stopped {
@@ -245,14 +261,4 @@ pub(crate) fn trace_line(report: &Report, dataset: &DataSetReport) -> Option<Str
         format::count(u64::from(trace.runs_saved), "run", "runs"),
         looks_ended(report, trace)
     ))
-}
-
-/// Mean ranks over data sets in one line; `None` where there are none, or too many to read.
-pub(crate) fn ranks_line(report: &Report) -> Option<String> {
-    const READABLE: usize = 12;
-    let ranks = report.ranks.as_ref().filter(|r| r.rows.len() <= READABLE)?;
-    let rows: Vec<String> = (ranks.rows.iter())
-        .map(|r| format!("{} {}", r.label, format::short(r.mean_rank, 2)))
-        .collect();
-    Some(format!("{}: {}", ranks.wording, rows.join(", ")))
 }

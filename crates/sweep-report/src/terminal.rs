@@ -1,8 +1,10 @@
 //! The report for a terminal: text that fits a width, coloured only when asked. Whoever prints it knows the terminal.
 
+use crate::beside;
 use crate::format::{self, NONE};
+use crate::grid::{self, Grid, MOST_ROWS};
 use crate::phrases;
-use crate::report::{Comparison, DataSetReport, HeadlineKind, Report, Summary};
+use crate::report::{Comparison, DataSetReport, Family, HeadlineKind, Report, Summary};
 
 /// How text is laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,12 +74,7 @@ pub fn comparison(report: &Report, style: Style) -> String {
         );
         match &dataset.family {
             Some(family) if !family.comparisons.is_empty() => {
-                let rows: Vec<_> = family
-                    .comparisons
-                    .iter()
-                    .map(|c| row(c, dataset, family.baseline.is_none()))
-                    .collect();
-                table(&mut out, &rows, style);
+                compared(&mut out, dataset, family, style);
             }
             _ => estimates(&mut out, &dataset.summaries, style),
         }
@@ -99,30 +96,59 @@ pub fn comparison(report: &Report, style: Style) -> String {
             );
         }
     }
-    if let Some(across) = &report.across {
+    for grid in beside::over_datasets(report) {
         out.push('\n');
-        push_wrapped(&mut out, &across.wording, " ", "   ", style.width());
-        let label_width = across
-            .rows
-            .iter()
-            .map(|r| r.label.chars().count())
-            .max()
-            .unwrap_or(0)
-            .min(label_limit(style.width()));
-        for row in &across.rows {
-            let se =
-                row.se.map_or_else(String::new, |se| format!("  (se {} pp)", format::percent(se)));
-            out.push_str(&format!(
-                "   {}  {} pp{se}\n",
-                fit(&row.label, label_width),
-                format::points(row.estimate)
-            ));
-        }
-    }
-    if let Some(line) = phrases::ranks_line(report) {
-        push_wrapped(&mut out, &line, " ", "   ", style.width());
+        table_of(&mut out, &grid, style);
     }
     out
+}
+
+/// What stands beside the verdicts: other tests, effect sizes, where the uncertainty comes from, the looks of an adaptive rule.
+pub fn details(report: &Report, style: Style) -> String {
+    let mut out = String::new();
+    for grid in report.datasets.iter().flat_map(|d| beside::of_dataset(report, d)) {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        table_of(&mut out, &grid, style);
+    }
+    out
+}
+
+/// Columns side by side where the width allows it, else each row as a block of named values.
+fn table_of(out: &mut String, grid: &Grid, style: Style) {
+    let width = style.width();
+    push_wrapped_with(out, &grid.title, " ", "   ", width, |line| style.bold(line));
+    let longest = |i: usize| {
+        let cells = grid.rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0);
+        let limit = if i == 0 { label_limit(width) } else { usize::MAX };
+        cells.max(grid.columns[i].title.chars().count()).min(limit)
+    };
+    let widths: Vec<usize> = (0..grid.columns.len()).map(longest).collect();
+    let align = |i: usize, text: &str| {
+        let text = fit(text, widths[i].max(text.chars().count() * usize::from(i > 0)));
+        if grid.columns[i].number { pad_left(text.trim_end(), widths[i]) } else { text }
+    };
+    if 1 + widths.iter().map(|w| w + 2).sum::<usize>() <= width {
+        let line = |cells: Vec<String>| format!("   {}", cells.join("  ")).trim_end().to_owned();
+        let heads = grid.columns.iter().enumerate().map(|(i, c)| align(i, c.title));
+        out.push_str(&format!("{}\n", style.dim(&line(heads.collect()))));
+        for row in &grid.rows {
+            let cells = row.iter().enumerate().map(|(i, cell)| align(i, cell));
+            out.push_str(&format!("{}\n", line(cells.collect())));
+        }
+    } else {
+        for row in &grid.rows {
+            out.push_str(&format!("   {}\n", fit(&row[0], width - 3).trim_end()));
+            let named = grid.columns.iter().zip(row).skip(1);
+            let named: Vec<String> = named.map(|(c, cell)| format!("{} {cell}", c.title)).collect();
+            push_wrapped(out, &named.join(" · "), "     ", "     ", width);
+        }
+    }
+    if let Some(left_out) = grid.left_out {
+        push_wrapped(out, &grid::left_out_words(left_out), "   ", "   ", width);
+    }
+    push_wrapped_with(out, &grid.caption, " ", "   ", width, |line| style.dim(line));
 }
 
 /// What is left on confirmation seeds: its comparisons, or the estimate of one that is alone.
@@ -132,12 +158,7 @@ fn confirmation(out: &mut String, report: &Report, dataset: &DataSetReport, styl
     let line = line.unwrap_or_else(|| format!("{}, confirmation of what is left", dataset.name));
     push_wrapped_with(out, &line, " ", "   ", style.width(), |line| style.bold(line));
     match &confirmation.family {
-        Some(family) => {
-            let all_pairs = family.baseline.is_none();
-            let rows: Vec<_> =
-                family.comparisons.iter().map(|c| row(c, dataset, all_pairs)).collect();
-            table(out, &rows, style);
-        }
+        Some(family) => compared(out, dataset, family, style),
         None => estimates(out, &confirmation.summaries, style),
     }
 }
@@ -215,9 +236,17 @@ struct Row {
     kind: HeadlineKind,
 }
 
-fn row(c: &Comparison, dataset: &DataSetReport, all_pairs: bool) -> Row {
-    let label =
-        if all_pairs { format!("{} − {}", c.b_label, c.a_label) } else { c.b_label.clone() };
+fn compared(out: &mut String, dataset: &DataSetReport, family: &Family, style: Style) {
+    let shown = family.comparisons.iter().take(MOST_ROWS);
+    let rows: Vec<_> = shown.map(|c| row(c, dataset, family)).collect();
+    table(out, &rows, style);
+    if let Some(left_out) = grid::left_out(family.comparisons.len(), "comparisons.csv") {
+        push_wrapped(out, &grid::left_out_words(left_out), "   ", "   ", style.width());
+    }
+}
+
+fn row(c: &Comparison, dataset: &DataSetReport, family: &Family) -> Row {
+    let label = beside::comparison_label(c, family);
     let estimate =
         c.estimate.map_or_else(|| NONE.to_owned(), |e| format!("{} pp", format::points(e)));
     Row {

@@ -8,10 +8,7 @@ mod load;
 
 use std::time::Instant;
 
-use sweep_store::{
-    AnyStore, Holder, Leased, NewSweep, Now, Outcome, Policy, Progress, Reads, RequestId, Store,
-    StoreError, Wish,
-};
+use sweep_store::{AnyStore, NewSweep, Now, PageCursor, Reads, Store};
 
 /// What the server says of itself: CPU seconds used, bytes held.
 async fn used(url: &str) -> Result<(f64, f64), redis::RedisError> {
@@ -74,38 +71,23 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     meter.report("submit", count).await?;
 
     let meter = Meter::start(url).await?;
-    let mut working = tokio::task::JoinSet::new();
-    for slot in 0..slots {
-        working.spawn(work(store.clone(), slot));
-    }
-    for done in working.join_all().await {
-        done?;
-    }
+    load::work(&store, slots).await?;
     meter.report("lease + beat + finish", count).await?;
+
+    let meter = Meter::start(url).await?;
+    let (mut listed, mut after): (_, Option<PageCursor>) = (0, None);
+    loop {
+        let page = store.runs(&sweep.id, &[], false, after.as_ref(), 1000).await?;
+        listed += page.runs.len() as u32;
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    meter.report("list without results", listed).await?;
 
     let meter = Meter::start(url).await?;
     let results = store.results(&sweep.id).await?;
     meter.report("results", results.len() as u32).await?;
-    Ok(())
-}
-
-async fn work(store: AnyStore, slot: u32) -> Result<(), StoreError> {
-    let policy = Policy::default();
-    let outcome = Outcome::Succeeded(Box::new(load::result()));
-    let progress = Progress { epochs: vec![load::epoch(1)], step: 100, checkpoint: None };
-    for request in 0.. {
-        let holder = Holder { worker: "w".to_owned(), slot };
-        let wish = Wish {
-            holder,
-            request: RequestId(request),
-            device: sweep_core::result::DeviceKind::Fake,
-            only: None,
-        };
-        let Leased::Lease(lease) = store.lease(Now::Server, &wish, &policy).await? else { break };
-        store.beat(Now::Server, &lease.run, lease.fence, &progress, &policy).await?;
-        store
-            .finish(Now::Server, &lease.run, lease.fence, &outcome, "a line of log\n", &policy)
-            .await?;
-    }
     Ok(())
 }

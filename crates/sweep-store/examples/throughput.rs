@@ -8,10 +8,7 @@ mod load;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use sweep_store::{
-    AnyStore, Holder, Leased, Now, Outcome, Policy, Progress, Reads, RequestId, Store, StoreError,
-    Wish,
-};
+use sweep_store::{AnyStore, Now, Reads, Store, StoreError};
 
 /// User and system time of this process in seconds; the kernel counts in hundredths.
 fn cpu() -> f64 {
@@ -45,7 +42,6 @@ async fn main() -> Result<(), StoreError> {
     let (count, slots): (u32, u32) = (number(0, 20_000), number(1, 64));
     let folder = arguments.get(2).map_or_else(std::env::temp_dir, PathBuf::from);
     let path = folder.join(format!("sweep-throughput-{}.db", std::process::id()));
-    let policy = Policy::default();
     let store = AnyStore::open(&format!("sqlite:{}", path.display()))?;
     let sweep = load::sweep(count);
     let runs: Vec<_> = (0..count).map(load::run).collect();
@@ -57,13 +53,7 @@ async fn main() -> Result<(), StoreError> {
     report("submit", count, start);
 
     let start = (Instant::now(), cpu());
-    let mut working = tokio::task::JoinSet::new();
-    for slot in 0..slots {
-        working.spawn(work(store.clone(), slot, policy.clone()));
-    }
-    for done in working.join_all().await {
-        done?;
-    }
+    load::work(&store, slots).await?;
     report("lease + beat + finish", count, start);
 
     let start = (Instant::now(), cpu());
@@ -77,26 +67,6 @@ async fn main() -> Result<(), StoreError> {
         name.push(suffix);
         // What is not there need not go.
         let _ = std::fs::remove_file(name);
-    }
-    Ok(())
-}
-
-async fn work(store: AnyStore, slot: u32, policy: Policy) -> Result<(), StoreError> {
-    let outcome = Outcome::Succeeded(Box::new(load::result()));
-    let progress = Progress { epochs: vec![load::epoch(1)], step: 100, checkpoint: None };
-    for request in 0.. {
-        let holder = Holder { worker: "w".to_owned(), slot };
-        let wish = Wish {
-            holder,
-            request: RequestId(request),
-            device: sweep_core::result::DeviceKind::Fake,
-            only: None,
-        };
-        let Leased::Lease(lease) = store.lease(Now::Server, &wish, &policy).await? else { break };
-        store.beat(Now::Server, &lease.run, lease.fence, &progress, &policy).await?;
-        store
-            .finish(Now::Server, &lease.run, lease.fence, &outcome, "a line of log\n", &policy)
-            .await?;
     }
     Ok(())
 }

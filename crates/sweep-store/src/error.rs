@@ -71,6 +71,16 @@ pub enum StoreError {
         /// In this program.
         known: u32,
     },
+    /// The store was written by an older version in a layout that this one does not read. Retrying cannot help.
+    #[error(
+        "the store has schema {found}, but this version knows {known} only: take another namespace, or finish its sweeps with the version that wrote it"
+    )]
+    SchemaTooOld {
+        /// In the store.
+        found: u32,
+        /// In this program.
+        known: u32,
+    },
     /// The file is a database, but not a store. Retrying cannot help.
     #[error("{} is a database of another program", path.display())]
     NotAStore {

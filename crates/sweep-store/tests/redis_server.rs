@@ -254,7 +254,7 @@ async fn namespaces_on_one_server_do_not_meet() {
 }
 
 #[tokio::test]
-async fn a_newer_layout_and_a_reader_that_writes_are_refused() {
+async fn another_layout_and_a_reader_that_writes_are_refused() {
     let Some(server) = Server::start(&[]) else { return };
     let url = server.url("old");
     let reader = AnyStore::open_to_read(&url).unwrap();
@@ -264,6 +264,16 @@ async fn a_newer_layout_and_a_reader_that_writes_are_refused() {
     command(&server, &["HSET", "sweep:{old}:meta", "schema", "99"]).await;
     let refused = AnyStore::open(&url).unwrap().sweeps().await;
     assert!(matches!(refused, Err(StoreError::SchemaTooNew { found: 99, .. })));
+    // Layout 1 kept whole specs with every run; no release wrote it, so that nothing reads it.
+    command(&server, &["HSET", "sweep:{old}:meta", "schema", "1"]).await;
+    for store in [AnyStore::open(&url).unwrap(), AnyStore::open_to_read(&url).unwrap()] {
+        let refused = store.sweeps().await.unwrap_err();
+        assert!(!refused.is_retryable());
+        assert_eq!(
+            refused.to_string(),
+            "the store has schema 1, but this version knows 2 only: take another namespace, or finish its sweeps with the version that wrote it"
+        );
+    }
 }
 
 #[tokio::test]

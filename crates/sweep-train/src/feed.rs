@@ -9,7 +9,7 @@ use std::ops::Range;
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use sweep_core::training::Augment;
-use sweep_data::{Packed, ViewKey, Viewer};
+use sweep_data::{Packed, Part, ViewKey, Viewer};
 
 use crate::rng::KeyedRng;
 
@@ -112,9 +112,32 @@ impl<B: Backend> Feed<B> {
         self.tensor(views)
     }
 
+    /// The images of a part in batches of the size of an evaluation, as positions in all of the data set.
+    pub fn evaluation_ranges(&self, part: Part) -> Vec<Range<usize>> {
+        let all = match part {
+            Part::Train => self.packed.train(),
+            Part::Val => self.packed.val(),
+        };
+        let images = self.evaluation_images();
+        all.clone().step_by(images).map(|start| start..(start + images).min(all.end)).collect()
+    }
+
+    /// Evaluation views of images given by their positions in all of the data set; not kept.
+    ///
+    /// # Shapes
+    /// [N, C, S, S]
+    pub fn evaluation_batch(&mut self, images: Range<usize>) -> Tensor<B, 4> {
+        let views = self.evaluation_views(images);
+        self.tensor(views)
+    }
+
+    fn evaluation_images(&self) -> usize {
+        (BATCH_FLOATS / self.packed.view_len()).clamp(1, LARGEST_BATCH)
+    }
+
     /// The validation images of batch `index`, as positions in the order of the split; empty after the last batch.
     pub fn validation_range(&self, index: usize) -> Range<usize> {
-        let images = (BATCH_FLOATS / self.packed.view_len()).clamp(1, LARGEST_BATCH);
+        let images = self.evaluation_images();
         let count = self.packed.val().len();
         (index * images).min(count)..((index + 1) * images).min(count)
     }

@@ -1,80 +1,26 @@
 //! ResNet-18 and -50 against torchvision in float64 on the same weights: logits in evaluation, and every parameter and running
 //! statistic after one step of training. `fixtures/resnet_parity.py` made the expected numbers.
 
-#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+#![allow(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use std::collections::BTreeMap;
+mod parity_support;
 
 use burn::backend::{Autodiff, Flex};
 use burn::module::{AutodiffModule, Module, ModuleMapper, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
-use serde::Deserialize;
+use parity_support::{IMAGES, fixture, hashed, initial};
 use sweep_train::network::state::{State, load, state};
 use sweep_train::network::{Backbone, BackboneConfig, BackboneKind, Depth, Init, Linear};
 use sweep_train::rng::KeyedRng;
 
 type Back = Autodiff<Flex>;
 
-/// The tensor number of the images.
-const IMAGES: u32 = 1_000_000;
-
-#[derive(Deserialize)]
-struct Fixture {
-    classes: usize,
-    batch: usize,
-    side: usize,
-    rate: f64,
-    cases: Vec<Case>,
-}
-
-#[derive(Deserialize)]
-struct Case {
-    model: String,
-    logits: Vec<f64>,
-    loss: f64,
-    after: BTreeMap<String, Summary>,
-}
-
-#[derive(Deserialize)]
-struct Summary {
-    wave: f64,
-    change_norm: f64,
-    change_wave: f64,
-    samples: Vec<(usize, f64)>,
-}
-
 #[derive(Module, Debug)]
 struct Classifier<B: Backend> {
     backbone: Backbone<B>,
     fc: Linear<B>,
-}
-
-fn hashed(tensor: u32, index: usize) -> f32 {
-    let mut z = tensor.wrapping_mul(0x9E37_79B1) ^ (index as u32).wrapping_mul(0x85EB_CA77);
-    z = (z ^ (z >> 15)).wrapping_mul(0x2C1B_3C6D);
-    z = (z ^ (z >> 12)).wrapping_mul(0x297A_2D39);
-    z ^= z >> 15;
-    (z >> 8) as f32 / 8_388_608.0 - 1.0
-}
-
-fn initial(model: &str, name: &str, number: usize, shape: &[usize]) -> Vec<f32> {
-    let value = |index| {
-        let hash = hashed(number as u32, index);
-        if shape.len() > 1 {
-            hash * (6.0 / shape[1..].iter().product::<usize>() as f64).sqrt() as f32
-        } else if name.ends_with("running_var") {
-            1.0 + 0.5 * hash
-        } else if name.ends_with("running_mean") || name.ends_with("bias") {
-            0.125 * hash
-        } else {
-            let last = if model == "resnet50" { ".bn3." } else { ".bn2." };
-            let scale = if name.contains(last) { 0.25 } else { 1.0 };
-            scale * (1.0 + 0.25 * hash)
-        }
-    };
-    (0..shape.iter().product()).map(value).collect()
 }
 
 /// torchvision's name of a value of [`Classifier`].
@@ -107,8 +53,7 @@ fn assert_near(what: &str, ours: f64, theirs: f64, tolerance: f64) {
 }
 
 fn parity(model: &str, depth: Depth) {
-    let fixture: Fixture =
-        serde_json::from_str(include_str!("fixtures/resnet_parity.json")).unwrap();
+    let fixture = fixture();
     let case = fixture.cases.iter().find(|case| case.model == model).unwrap();
     let device = Default::default();
     let (rng, side) = (KeyedRng::new(1), fixture.side);

@@ -7,7 +7,7 @@ pub fn training() -> &'static [Parameter] {
     TRAINING
 }
 
-/// Settings of `model:`, the starting weights apart.
+/// Settings of `model:`.
 pub fn model() -> &'static [Parameter] {
     MODEL
 }
@@ -85,7 +85,12 @@ const ADAM: &[Parameter] = &[learning_rate(0.001), BETA1, BETA2, EPSILON, weight
 const ADAMW: &[Parameter] = &[learning_rate(0.001), BETA1, BETA2, EPSILON, weight_decay(0.01)];
 
 const TRAINING: &[Parameter] = &[
-    word("mode", &["full"], Fill::Word("full"), "which layers train"),
+    word(
+        "mode",
+        &["full", "head"],
+        Fill::Word("full"),
+        "which layers train; head: only the last, on features computed once",
+    ),
     whole("epochs", 1, 100_000, Fill::Integer(30), "passes over the training images"),
     whole("batch_size", 2, 65_536, Fill::Integer(32), "images per step (batch norm needs two)"),
     whole(
@@ -152,6 +157,13 @@ const MODEL: &[Parameter] = &[
         Fill::Required,
         "the network in front of the head",
     ),
+    Parameter {
+        name: "weights",
+        kind: Kind::Weights,
+        nullable: true,
+        default: Fill::Null,
+        meaning: "where the backbone starts; null: random weights",
+    },
     Parameter {
         name: "neck",
         kind: Kind::Group(&[

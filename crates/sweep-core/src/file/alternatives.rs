@@ -250,6 +250,9 @@ impl Reader {
                 word.map(|w| Json::from(*w))
             }
             (Kind::Flag, Value::Flag(flag)) => Some(Json::from(*flag)),
+            (Kind::Weights, Value::Text(text)) if super::weights_name(text) => {
+                Some(Json::from(text.as_str()))
+            }
             _ => None,
         };
         if json.is_none() {

@@ -233,11 +233,6 @@ impl Reader {
                 self.unknown(key, "training", &names);
                 continue;
             };
-            if key.name == "mode" && texts(node).any(|text| text == "head") {
-                self.problems
-                    .add(node.at, "`mode: head` is not available in this version (allowed: full)");
-                continue;
-            }
             out.extend(self.dimension(target, parameter, node));
         }
         out
@@ -350,17 +345,6 @@ impl Reader {
             }
         }
     }
-}
-
-fn texts(node: &Node) -> impl Iterator<Item = &str> {
-    let items = match &node.value {
-        Value::List(items) => items.as_slice(),
-        _ => std::slice::from_ref(node),
-    };
-    items.iter().filter_map(|item| match &item.value {
-        Value::Text(text) => Some(text.as_str()),
-        _ => None,
-    })
 }
 
 fn names_learning_rate(optimizer: &Node) -> bool {

@@ -2,13 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
 use super::entry::{Dimension, Entry, Setting, Target};
-use super::problem::{Problems, Span};
+use super::problem::{Problems, Span, quoted};
 use super::{SweepFile, flow};
 use crate::canonical;
 use crate::catalogue;
+use crate::model::{Backbone, PUBLISHED_NAMES, Published, Weights, WeightsRef};
 use crate::sweep::Candidate;
 
 /// Where a candidate comes from, for messages that only a data set can raise.
@@ -22,6 +24,10 @@ pub(crate) struct Marks {
     pub(crate) image_size: Option<Span>,
     /// `backbone`.
     pub(crate) backbone: Option<Span>,
+    /// `weights`, where written.
+    pub(crate) weights: Option<Span>,
+    /// `mode`, where written.
+    mode: Option<Span>,
 }
 
 /// A point of the search space.
@@ -74,6 +80,7 @@ pub(crate) fn expand(file: &SweepFile, problems: &mut Problems) -> Vec<(Candidat
         problems.add(file.losses_at, "no configuration is left after `exclude`");
     }
     distinct(&points, problems);
+    one_mode(&points, problems);
     baseline_is_among_them(file, &points, problems);
     defaults_are_used(file, problems);
     points.into_iter().map(|point| (point.candidate, point.marks)).collect()
@@ -190,7 +197,6 @@ fn point(
     let mut training = catalogue::defaults(catalogue::training());
     training.insert("image_size".to_owned(), 0.into());
     let mut model = catalogue::defaults(catalogue::model());
-    model.insert("weights".to_owned(), "random".into());
     let mut learning_rate = None;
     for setting in settings {
         let name = setting.target.name().to_owned();
@@ -205,7 +211,9 @@ fn point(
         set_learning_rate(optimizer, rate);
     }
     let at = |target: Target| settings.iter().find(|s| s.target == target).map(|s| s.at);
-    cross_checks(&training, entry, &at, problems)?;
+    cross_checks(&training, &model, entry, &at, problems)?;
+    let weights = weights(&model, at(Target::Model("weights")).unwrap_or(entry.at), problems)?;
+    model.insert("weights".to_owned(), serde_json::to_value(weights).unwrap_or_default());
     let training = Json::Object(training);
     let loss = Json::Object(Map::from_iter([(entry.loss.name.to_owned(), Json::Object(loss))]));
     let agree = "the catalogue's settings are those of the type; a test holds them together";
@@ -220,6 +228,8 @@ fn point(
         batch_size: at(Target::Training("batch_size")),
         image_size: at(Target::Training("image_size")),
         backbone: at(Target::Model("backbone")),
+        weights: at(Target::Model("weights")),
+        mode: at(Target::Training("mode")),
     };
     Some(Point { candidate, marks, training })
 }
@@ -227,6 +237,7 @@ fn point(
 /// Rules that hold two settings together.
 fn cross_checks(
     training: &Map<String, Json>,
+    model: &Map<String, Json>,
     entry: &Entry,
     at: &dyn Fn(Target) -> Option<Span>,
     problems: &mut Problems,
@@ -249,7 +260,48 @@ fn cross_checks(
         problems.add(place(&["optimizer"]), "`nesterov` needs `momentum` > 0");
         return None;
     }
+    if training["mode"] == "head" {
+        if training["augment"] != "none" {
+            let text = format!(
+                "`augment` is {}, but in `mode: head` the features of each image are computed once, from its evaluation view (allowed: none)",
+                flow(&training["augment"])
+            );
+            problems.add(place(&["augment", "mode"]), text);
+            return None;
+        }
+        if !model["neck"].is_null() {
+            let text = "`neck` trains together with the head, which `mode: head` cannot do in this version (allowed: null)";
+            problems.add(at(Target::Model("neck")).unwrap_or(entry.at), text);
+            return None;
+        }
+    }
     Some(())
+}
+
+/// The weights that a model names, as far as they are known without reading a file.
+fn weights(model: &Map<String, Json>, at: Span, problems: &mut Problems) -> Option<Weights> {
+    let Some(name) = model["weights"].as_str() else { return Some(Weights::Random) };
+    let backbone = Backbone::deserialize(&model["backbone"]).ok()?;
+    if backbone == Backbone::SmallCnn {
+        let text = format!(
+            "`weights` is {}, but `small_cnn` has no weights to start from (allowed: null, or a resnet as `backbone`)",
+            quoted(name)
+        );
+        problems.add(at, text);
+        return None;
+    }
+    let published = Published::find(backbone, name);
+    if published.is_none() && PUBLISHED_NAMES.contains(&name) {
+        let text = format!(
+            "`weights` is {}, but for {} torchvision publishes only `imagenet`",
+            quoted(name),
+            flow(&model["backbone"])
+        );
+        problems.add(at, text);
+        return None;
+    }
+    let sha256 = published.map(|p| p.sha256());
+    Some(Weights::Pretrained(WeightsRef { name: name.to_owned(), sha256 }))
 }
 
 /// Whether the pattern fits the point: each of its settings holds one of the values listed.
@@ -286,6 +338,16 @@ fn distinct(points: &[Point], problems: &mut Problems) {
         } else {
             seen.insert(key, marks.entry);
         }
+    }
+}
+
+/// A frozen backbone is another question than a trained one; no table may hold both.
+fn one_mode(points: &[Point], problems: &mut Problems) {
+    let Some(first) = points.first() else { return };
+    let mode = |point: &Point| point.candidate.training.mode;
+    if let Some(other) = points.iter().find(|point| mode(point) != mode(first)) {
+        let at = other.marks.mode.or(first.marks.mode).unwrap_or(other.marks.entry);
+        problems.add(at, "a sweep has one `mode`: `full` and `head` answer different questions and are never compared; write a sweep for each");
     }
 }
 
@@ -384,6 +446,10 @@ fn leaves(candidate: &Candidate) -> BTreeMap<Leaf, String> {
                 out.extend(fields.iter().map(|(name, value)| {
                     (leaf(false, &format!("{}.{name}", parameter.name)), flow(value))
                 }));
+            }
+            (catalogue::Kind::Weights, _) => {
+                let name = value["pretrained"]["name"].as_str();
+                out.insert(leaf(false, parameter.name), name.unwrap_or("null").to_owned());
             }
             _ if parameter.name == "image_size" && value == &Json::from(0) => {}
             _ => drop(out.insert(leaf(false, parameter.name), flow(value))),

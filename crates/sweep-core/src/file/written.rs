@@ -73,8 +73,8 @@ pub(crate) fn write(file: &SweepFile) -> String {
     if !file.include.is_empty() {
         line(list("include", file, &file.include, Some(file)));
     }
-    line(settings("model", catalogue::model(), &file.model, &[("weights", Json::Null)]));
-    line(settings("training", catalogue::training(), &file.training, &[]));
+    line(settings("model", catalogue::model(), &file.model));
+    line(settings("training", catalogue::training(), &file.training));
     if !file
         .training
         .iter()
@@ -175,17 +175,9 @@ fn as_written(json: &Json, name: &str, beside: &[Target]) -> Json {
 }
 
 /// A block of settings, defaults first filled in, one key a line.
-fn settings(
-    name: &str,
-    parameters: &'static [Parameter],
-    dimensions: &[Dimension],
-    more: &[(&str, Json)],
-) -> String {
+fn settings(name: &str, parameters: &'static [Parameter], dimensions: &[Dimension]) -> String {
     let mut out = format!("{name}:");
     let written: Vec<Target> = dimensions.iter().flat_map(Dimension::targets).collect();
-    for (key, value) in more {
-        let _ = write!(out, "\n  {key}: {}", flow(value));
-    }
     for parameter in parameters.iter().filter(|p| !written.iter().any(|t| t.name() == p.name)) {
         if let Some(value) = parameter.default_json() {
             let _ = write!(

@@ -5,8 +5,9 @@ use std::f64::consts::TAU;
 use crate::analysis::{Analysis, Compare, Test};
 use crate::dataset::DataSetInfo;
 use crate::loss::Loss;
-use crate::model::{Backbone, Model};
+use crate::model::{Backbone, Model, Weights};
 use crate::sweep::{Candidate, Sweep};
+use crate::training::Mode;
 
 /// Probability of the right class a scale must be able to reach (`CosFace`, eq. 6).
 const REACH: f64 = 0.9;
@@ -20,6 +21,7 @@ pub(super) fn warnings(sweep: &Sweep, datasets: &[DataSetInfo]) -> Vec<String> {
     let mut out = Vec::new();
     seeds(sweep, &mut out);
     tuning_points(sweep.candidates(), &mut out);
+    random_features(sweep.candidates(), &mut out);
     for info in datasets {
         out.extend(info.warnings.iter().map(|warning| format!("{}: {warning}", info.name)));
         images(info, sweep.analysis(), &mut out);
@@ -108,6 +110,14 @@ fn tuning_points(candidates: &[Candidate], out: &mut Vec<String>) {
         let list: Vec<_> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
         let text = "losses have unequal numbers of configurations, and the larger grid has the larger winner's bonus";
         out.push(format!("{text}: {}", list.join(", ")));
+    }
+}
+
+fn random_features(candidates: &[Candidate], out: &mut Vec<String>) {
+    let frozen =
+        |c: &&Candidate| c.training.mode == Mode::Head && c.model.weights == Weights::Random;
+    if candidates.iter().any(|c| frozen(&c)) {
+        out.push("`mode: head` with `weights: null`: the frozen backbone was never trained; accuracies speak of random features".to_owned());
     }
 }
 

@@ -16,6 +16,7 @@ use crate::duplicates;
 use crate::pack::Progress;
 use crate::parallel;
 use crate::part::Part;
+use crate::source::Origin;
 pub use giveaway::{Exclusive, Giveaway};
 pub use near::Near;
 
@@ -30,6 +31,8 @@ pub struct Audit {
     pub license: Option<String>,
     /// Words that must be shown with the data, for a built-in set.
     pub attribution: Option<String>,
+    /// Where the files were found; `None` for a built-in set.
+    pub origin: Option<Origin>,
     /// Digest of content, as in run ids.
     pub content: sweep_core::ids::Digest,
     /// Digest of the split, as in run ids.
@@ -97,6 +100,8 @@ pub struct Sizes {
     pub median_pixels: u64,
     /// Pictures with a short side below 224, which training enlarges.
     pub short_side_below_224: usize,
+    /// How many pictures there are.
+    pub pictures: usize,
 }
 
 /// Equal pictures.
@@ -155,6 +160,7 @@ pub fn audit(set: &DataSet, progress: &(dyn Fn(Progress<'_>) + Sync)) -> Audit {
         title: info.title.clone(),
         license: set.manifest().license().map(str::to_owned),
         attribution: set.attribution().map(str::to_owned),
+        origin: set.origin().cloned(),
         content: info.content,
         split: info.split,
         classes: class_counts(set),
@@ -261,6 +267,7 @@ fn sizes(seen: &[Seen]) -> Option<Sizes> {
         smallest: (smallest.width, smallest.height),
         largest: (largest.width, largest.height),
         median_pixels: facts[(facts.len() - 1) / 2].pixels(),
+        pictures: facts.len(),
         short_side_below_224: facts.iter().filter(|f| f.width.min(f.height) < 224).count(),
     })
 }

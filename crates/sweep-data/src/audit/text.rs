@@ -33,7 +33,27 @@ impl Audit {
         if let Some(words) = &self.attribution {
             line(out, format_args!("{}", words.trim_end()));
         }
+        self.place(out);
         line(out, format_args!("content {}\nsplit   {}", self.content, self.split));
+    }
+
+    /// Where the files were found.
+    fn place(&self, out: &mut String) {
+        let Some(origin) = &self.origin else { return };
+        line(out, format_args!("files   {}", origin.folder.display()));
+        if let Some(layout) = &origin.layout {
+            line(out, format_args!("layout  {layout}"));
+        }
+        if let Some(archive) = &origin.archive {
+            let (path, bytes) = (archive.path.display(), archive.bytes);
+            line(out, format_args!("archive {path} ({bytes} bytes)"));
+            let verified = if archive.verified { ", as the manifest says" } else { "" };
+            line(out, format_args!("sha256  {}{verified}", archive.sha256));
+            if !archive.verified {
+                let text = "write it into the manifest as the archive's `sha256`, and no other archive is taken any more";
+                line(out, format_args!("        {text}"));
+            }
+        }
     }
 
     fn counts(&self, out: &mut String) {
@@ -80,7 +100,17 @@ impl Audit {
         if let Some(sizes) = &self.sizes {
             let ((a, b), (c, d)) = (sizes.smallest, sizes.largest);
             let below = sizes.short_side_below_224;
-            line(out, format_args!("sizes {a}×{b} … {c}×{d}, {below} with a short side below 224"));
+            let all = sizes.pictures;
+            if (a, b) == (c, d) && all > 1 {
+                let square = if a == b { ", perhaps squashed: the aspect is lost" } else { "" };
+                let copy = "← a resized copy";
+                line(out, format_args!("sizes: all {all} are {a}×{b}   {copy}{square}"));
+            } else {
+                line(
+                    out,
+                    format_args!("sizes {a}×{b} … {c}×{d}, {below} with a short side below 224"),
+                );
+            }
         }
         list(out, "left out by the manifest's rules", &self.skipped, |s| {
             format!("{}: {}", s.path, s.reason)

@@ -11,7 +11,7 @@ use crate::decode::Decode;
 use crate::suggest::hint;
 
 /// What nobody means as an image: labels of other tools and the litter of file managers. A written `ignore` replaces it.
-const IGNORED: [&str; 5] = ["**/*.xml", "**/.*", "__MACOSX/**", "**/Thumbs.db", "**/desktop.ini"];
+const IGNORED: [&str; 5] = ["**/*.xml", "**/.*", "**/__MACOSX", "**/Thumbs.db", "**/desktop.ini"];
 
 /// Larger limits would let one file take more memory than a worker has: 500 million pixels are 1.5 GB decoded.
 const MAX_MAX_PIXELS: u64 = 500_000_000;

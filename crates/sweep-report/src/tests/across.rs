@@ -47,6 +47,29 @@ fn eight_data_sets_that_agree_carry_a_claim() {
     assert!(crate::html::page(&report).contains("better over data sets"));
 }
 
+/// What may be said over data sets stands in every format, and nothing more.
+#[test]
+fn averages_ranks_and_pairs_are_in_every_format() {
+    for (n, claim) in [(3, false), (8, true)] {
+        let report = on(n, 6).report();
+        let style = crate::terminal::Style { width: 100, colour: false };
+        for text in [
+            crate::terminal::comparison(&report, style),
+            crate::markdown::page(&report),
+            crate::latex::tables(&report),
+            crate::html::page(&report),
+        ] {
+            let text = text.to_lowercase();
+            assert!(text.contains("averages over data sets"), "{text}");
+            assert!(text.contains(&format!("mean ranks over {n} data sets")), "{text}");
+            assert_eq!(text.contains("better over data sets"), claim, "{text}");
+        }
+        assert_eq!(crate::csv::across(&report).unwrap().lines().count(), 3);
+        assert_eq!(crate::csv::ranks(&report).unwrap().lines().count(), 4);
+        assert_eq!(crate::csv::rank_pairs(&report).is_some(), claim);
+    }
+}
+
 #[test]
 fn a_friedman_test_that_does_not_reject_leaves_no_pair_differing() {
     let report = on(6, 0).report();

@@ -74,10 +74,14 @@ fn a_report_to_look_at() {
             r.result.as_mut().unwrap().end =
                 sweep_core::result::TrainingEnd::Diverged { epoch: 2, step: 40 }
         });
-    for file in crate::bundle(&study.input()) {
-        let path = std::path::Path::new(&folder).join(file.path);
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, file.bytes).unwrap();
+    let looks = super::adaptive::two_left();
+    let sets = super::across::on(8, 6);
+    for (name, study) in [("planned", &study), ("looks", &looks), ("sets", &sets)] {
+        for file in crate::bundle(&study.input()) {
+            let path = std::path::Path::new(&folder).join(name).join(file.path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, file.bytes).unwrap();
+        }
     }
     println!(
         "{}",

@@ -116,19 +116,19 @@ fn summaries_as_csv() {
     insta::assert_snapshot!(crate::csv::summaries(&quick().report()), @r#"
 dataset,configuration,planned,n,failed,cancelled,pending,diverged,without_accuracy,n_val,mean,sd,on_these_low,on_these_high,beyond_low,beyond_high,bootstrap_low,bootstrap_high,bootstrap_under_covers,min,median,max,iqm,balanced_accuracy,part,look,look_confidence
 digits,softmax,8,8,0,0,0,0,0,60,0.8416666666666667,0.019920476822239894,0.8250127312744343,0.858320602058899,0.7793214956432152,0.9040118376901182,0.8291666666666667,0.8541666666666666,true,0.8166666666666667,0.8416666666666667,0.8666666666666667,0.8416666666666667,0.8416666666666666,planned,,
-digits,cosine,8,8,0,0,0,0,0,60,0.8916666666666667,0.019920476822239894,0.8750127312744344,0.908320602058899,0.8332390683635682,0.9500942649697652,0.8791666666666667,0.9041666666666667,true,0.8666666666666667,0.8916666666666667,0.9166666666666666,0.8916666666666667,0.8916666666666666,planned,,
+digits,cosine,8,8,0,0,0,0,0,60,0.8916666666666667,0.019920476822239894,0.8750127312744344,0.908320602058899,0.8332390683635684,0.950094264969765,0.8791666666666667,0.9041666666666667,true,0.8666666666666667,0.8916666666666667,0.9166666666666666,0.8916666666666667,0.8916666666666666,planned,,
 digits,"am_softmax(margin=0.2,scale=10)",8,8,0,0,0,0,0,60,0.8583333333333333,0.019920476822239894,0.841679397941101,0.8749872687255656,0.8002086293915733,0.9164580372750932,0.8458333333333333,0.8708333333333333,true,0.8333333333333334,0.8583333333333333,0.8833333333333333,0.8583333333333333,0.8583333333333333,planned,,
-digits,"am_softmax(margin=0.4,scale=10)",8,7,1,0,0,0,0,60,0.7547619047619047,0.018544954675472892,0.7376106822775429,0.7719131272462666,0.6802835014095537,0.8292403081142558,0.7428571428571429,0.7690476190476191,true,0.7333333333333333,0.75,0.7833333333333333,0.7533333333333334,0.7547619047619047,planned,,
+digits,"am_softmax(margin=0.4,scale=10)",8,7,1,0,0,0,0,60,0.7547619047619047,0.018544954675472892,0.7376106822775429,0.7719131272462666,0.6802835014095538,0.8292403081142556,0.7428571428571429,0.7690476190476191,true,0.7333333333333333,0.75,0.7833333333333333,0.7533333333333334,0.7547619047619047,planned,,
 "#);
 }
 
 #[test]
 fn comparisons_as_csv() {
     insta::assert_snapshot!(crate::csv::comparisons(&quick().report()), @r#"
-dataset,reference,configuration,pairs,dropped,difference,on_these_low,on_these_high,on_these_p,on_these_p_adjusted,on_these_p_min,on_these_verdict,beyond_low,beyond_high,beyond_p,beyond_p_adjusted,beyond_verdict,m,tost_p_adjusted,headline,marks,part,look,look_confidence
-digits,softmax,cosine,8,0,0.05,0.024199834230828002,0.07580016576917199,0.0078125,0.0234375,0.0078125,better,0.014252551376489099,0.08574744862351091,0.007986945502568399,0.015973891005136798,better,3,1,better,,planned,,
-digits,softmax,"am_softmax(margin=0.2,scale=10)",8,0,0.016666666666666666,-0.013124798637270174,0.0464581319706035,0.28125,0.28125,0.0078125,"unresolved — about 91 seeds (51 by the sd seen) for a difference this large, about 91 seeds (51 by the sd seen) for 1.67 pp",-0.01393774907032741,0.04727108240366074,0.23567013596967268,0.23567013596967268,"unresolved — about 105 seeds for a difference this large, about 105 seeds for 1.67 pp",3,1,"unresolved — about 91 seeds (51 by the sd seen) for a difference this large, about 91 seeds (51 by the sd seen) for 1.67 pp",,planned,,
-digits,softmax,"am_softmax(margin=0.4,scale=10)",7,1,-0.08571428571428572,-0.11579952015594291,-0.05562905127262853,0.015625,0.03125,0.015625,worse,-0.14062671455800652,-0.030801856870564914,0.003008315817096152,0.009024947451288456,worse,3,1,"worse, with reservation: censored",censored,planned,,
+dataset,reference,configuration,pairs,dropped,difference,on_these_low,on_these_high,on_these_p,on_these_p_adjusted,on_these_p_min,on_these_verdict,beyond_low,beyond_high,beyond_p,beyond_p_adjusted,beyond_verdict,m,tost_p_adjusted,headline,marks,part,look,look_confidence,sign_flip_p,wilcoxon_p,paired_t_p,fdr,hodges_lehmann,a12,pairs_won,g,beyond_tost_p_adjusted,on_these_se,beyond_se,var_seed,var_image,var_residual,floor
+digits,softmax,cosine,8,0,0.05,0.024199834230828002,0.07580016576917199,0.0078125,0.0234375,0.0078125,better,0.014252551376489071,0.08574744862351094,0.007986945502568397,0.015973891005136794,better,3,1,better,,planned,,,0.0078125,0.0078125,0.002535996080258097,0.0234375,0.03333333333333333,0.96875,1,1.4390531830497497,1,0.010910894511799617,0.017375464876112436,-0.0016242937853107346,-0.0012106537530266331,0.15460048426150122,0
+digits,softmax,"am_softmax(margin=0.2,scale=10)",8,0,0.016666666666666666,-0.013124798637270174,0.0464581319706035,0.28125,0.28125,0.0078125,"unresolved — about 91 seeds (51 by the sd seen) for a difference this large, about 91 seeds (51 by the sd seen) for 1.67 pp",-0.013937749070327392,0.04727108240366072,0.23567013596967268,0.23567013596967268,"unresolved — about 105 seeds for a difference this large, about 105 seeds for 1.67 pp",3,1,"unresolved — about 91 seeds (51 by the sd seen) for a difference this large, about 91 seeds (51 by the sd seen) for 1.67 pp",,planned,,,0.28125,0.28125,0.22745281805976436,0.28125,0.016666666666666666,0.71875,0.5,0.4154188713059804,1,0.012598815766974239,0.012767845972290238,-0.0015032284100080712,-0.011016949152542374,0.16638418079096046,0
+digits,softmax,"am_softmax(margin=0.4,scale=10)",7,1,-0.08571428571428572,-0.11579952015594293,-0.055629051272628516,0.015625,0.03125,0.015625,worse,-0.14062671455800654,-0.030801856870564893,0.003008315817096158,0.009024947451288474,worse,3,1,"worse, with reservation: censored",censored,planned,,,0.015625,0.015625,0.00043300163243869524,0.0234375,-0.06666666666666667,0,0,-2.2887706896427007,1,0.012295185226055293,0.027207136834068255,-0.0029997309658326607,0.009631423190745225,0.24347592144202312,0.040994403646832156
 "#);
 }
 
@@ -142,11 +142,58 @@ fn epochs_as_csv_have_one_row_per_epoch_of_every_result() {
 #[test]
 fn the_tables_for_a_paper() {
     let text = crate::latex::tables(&quick().report());
-    assert_eq!(text.matches("\\toprule").count(), 2);
+    // accuracies, comparisons, other tests, parts of the uncertainty
+    assert_eq!(text.matches("\\toprule").count(), 4);
+    for label in ["digits-accuracy", "digits-comparisons", "digits-sensitivity", "digits-variance"]
+    {
+        assert!(text.contains(&format!("\\label{{tab:{label}}}")), "{label}");
+    }
     assert!(
         text.contains("am\\_softmax(margin=0.2,scale=10)")
             && text.contains("$+$") | text.contains("+5.0")
     );
+}
+
+/// Every format says the same of what stands beside the verdicts.
+#[test]
+fn tables_beside_the_verdicts_are_in_every_format() {
+    let report = quick().report();
+    let formats = [
+        terminal::details(&report, Style { width: 200, colour: false }),
+        crate::markdown::page(&report),
+        crate::latex::tables(&report),
+        crate::html::page(&report),
+    ];
+    for text in formats {
+        let plain = text.to_lowercase();
+        for cell in ["hodges", "0.0078", "+1.44", "floor, pp"] {
+            assert!(plain.contains(cell), "{cell} is not in\n{plain}");
+        }
+    }
+    for width in [40, 80, 200] {
+        let text = terminal::details(&report, Style { width, colour: false });
+        assert!(text.lines().all(|line| line.chars().count() <= width), "{width}:\n{text}");
+    }
+}
+
+/// Nobody reads 19,900 rows; the CSV file has them.
+#[test]
+fn long_tables_end_with_the_name_of_the_file_that_has_the_rest() {
+    let margins: Vec<String> = (0..30).map(|i| format!("{:.2}", f64::from(i) * 0.02)).collect();
+    let losses = format!("  - am_softmax: {{ margin: [{}], scale: 10 }}\n", margins.join(", "));
+    let study = study(&losses, "3", "analysis: { compare: all_pairs }\n", 60);
+    let report = study.all(|c, s| 40 + ((c * 7 + s * 13) % 11) as u32).report();
+    assert_eq!(report.datasets[0].family.as_ref().unwrap().m, 435);
+    let rest = "35 more rows are in comparisons.csv";
+    for text in [
+        terminal::comparison(&report, Style::default()),
+        crate::markdown::page(&report),
+        crate::latex::tables(&report),
+        crate::html::page(&report),
+    ] {
+        assert!(text.contains(rest));
+    }
+    assert_eq!(crate::csv::comparisons(&report).lines().count(), 436);
 }
 
 #[test]

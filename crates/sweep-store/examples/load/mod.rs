@@ -1,4 +1,4 @@
-//! A sweep of the usual size, for the measurements: runs, results.
+//! A sweep of the usual size and slots that work on it, for the measurements.
 
 use sweep_core::analysis::Analysis;
 use sweep_core::dataset::DataSetRef;
@@ -9,7 +9,10 @@ use sweep_core::result::{DeviceKind, EpochMetrics, RunResult, TrainingEnd};
 use sweep_core::run::{Configuration, Run, RunSpec};
 use sweep_core::sweep::Document;
 use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
-use sweep_store::NewSweep;
+use sweep_store::{
+    AnyStore, Holder, Leased, NewSweep, Now, Outcome, Policy, Progress, RequestId, Store,
+    StoreError, Wish,
+};
 
 pub(crate) fn run(seed: u32) -> Run {
     let dataset =
@@ -51,7 +54,7 @@ pub(crate) fn epoch(epoch: u32) -> EpochMetrics {
 pub(crate) fn result() -> RunResult {
     RunResult {
         end: TrainingEnd::Completed,
-        epochs: (1..=10).map(epoch).collect(),
+        epochs: (1..=30).map(epoch).collect(),
         validation: None,
         device: DeviceKind::Fake,
         seconds: 1.0,
@@ -67,6 +70,7 @@ pub(crate) fn sweep(runs: u32) -> NewSweep {
         analysis: Analysis::default().digest(),
         rounds: Vec::new(),
         inputs: Vec::new(),
+        weights: Vec::new(),
     };
     NewSweep {
         id: SweepId::of(&Digest([3; 32])),
@@ -78,4 +82,30 @@ pub(crate) fn sweep(runs: u32) -> NewSweep {
         seeds: runs,
         document,
     }
+}
+
+/// Slots that lease, beat and finish at once until nothing is left; no training between.
+pub(crate) async fn work(store: &AnyStore, slots: u32) -> Result<(), StoreError> {
+    let mut working = tokio::task::JoinSet::new();
+    for slot in 0..slots {
+        working.spawn(slot_works(store.clone(), slot));
+    }
+    working.join_all().await.into_iter().collect()
+}
+
+async fn slot_works(store: AnyStore, slot: u32) -> Result<(), StoreError> {
+    let policy = Policy::default();
+    let outcome = Outcome::Succeeded(Box::new(result()));
+    let progress = Progress { epochs: vec![epoch(1)], step: 100, checkpoint: None };
+    for request in 0.. {
+        let holder = Holder { worker: "w".to_owned(), slot };
+        let wish =
+            Wish { holder, request: RequestId(request), device: DeviceKind::Fake, only: None };
+        let Leased::Lease(lease) = store.lease(Now::Server, &wish, &policy).await? else { break };
+        store.beat(Now::Server, &lease.run, lease.fence, &progress, &policy).await?;
+        store
+            .finish(Now::Server, &lease.run, lease.fence, &outcome, "a line of log\n", &policy)
+            .await?;
+    }
+    Ok(())
 }

@@ -12,6 +12,7 @@ use sweep_core::lifecycle::{Phase, StateName};
 use super::reads::{pairs, scored};
 use super::reply::Reply;
 use super::rows::{self, Row, RunRow};
+use super::specs;
 use super::{Redis, keys};
 use crate::error::StoreError;
 use crate::read::{Counts, SweepStatus};
@@ -20,12 +21,14 @@ use crate::words::SweepState;
 /// Examples told per broken promise.
 const EXAMPLES: usize = 5;
 
-/// Everything but specs, results, logs and documents.
+/// Everything but configurations, results, logs and documents.
 struct All {
     runs: BTreeMap<RunId, RunRow>,
     sweeps: BTreeMap<SweepId, SweepStatus>,
     vtimes: BTreeMap<SweepId, f64>,
-    specs: BTreeSet<String>,
+    /// Of every run the key of its configuration, as far as it can be read.
+    specs: BTreeMap<String, Option<String>>,
+    configurations: BTreeSet<String>,
     results: BTreeSet<String>,
     live: BTreeSet<String>,
     sets: BTreeMap<&'static str, BTreeMap<String, f64>>,
@@ -83,10 +86,10 @@ impl Redis {
     async fn everything(&self, broken: &mut Broken) -> Result<All, StoreError> {
         let mut pipe = redis::pipe();
         pipe.atomic();
-        for name in ["state", "sweep", "attempt", "meta"] {
+        for name in ["state", "sweep", "attempt", "meta", "spec"] {
             pipe.cmd("HGETALL").arg(self.key(name));
         }
-        for name in ["spec", "result", "live"] {
+        for name in ["conf", "result", "live"] {
             pipe.cmd("HKEYS").arg(self.key(name));
         }
         for name in SETS
@@ -103,11 +106,14 @@ impl Redis {
         let mut next = || answers.next().ok_or(StoreError::Reply { what: "too little" });
         let (states, heads, attempts, meta) =
             (pairs(next()?)?, pairs(next()?)?, pairs(next()?)?, pairs(next()?)?);
+        let key =
+            |kept: &[u8]| Some(specs::parts(std::str::from_utf8(kept).ok()?).ok()?.0.to_owned());
+        let specs = pairs(next()?)?.into_iter().map(|(id, kept)| (id, key(&kept))).collect();
         let names = |value| -> Result<BTreeSet<String>, StoreError> {
             let found = Reply::of(value)?;
             (0..found.len()).map(|i| Ok(found.text(i)?.to_owned())).collect()
         };
-        let (specs, results, live) = (names(next()?)?, names(next()?)?, names(next()?)?);
+        let (configurations, results, live) = (names(next()?)?, names(next()?)?, names(next()?)?);
         let mut sets = BTreeMap::new();
         for name in SETS {
             sets.insert(name, scored(next()?)?.into_iter().collect());
@@ -123,6 +129,7 @@ impl Redis {
             sweeps: BTreeMap::new(),
             vtimes: BTreeMap::new(),
             specs,
+            configurations,
             results,
             live,
             sets,
@@ -219,7 +226,9 @@ fn check_run(all: &All, id: &RunId, run: &RunRow, broken: &mut Broken) {
         "a run's home does not have it, or at another place",
         id,
     );
-    broken.unless(all.specs.contains(id.as_str()), "a run has no spec", id);
+    let key = all.specs.get(id.as_str()).and_then(Option::as_ref);
+    let holds = key.is_some_and(|key| all.configurations.contains(key));
+    broken.unless(holds, "a run has no spec or configuration", id);
     let freed = run.state.checkpoint.is_none()
         && run.state.previous.is_none()
         && !all.live.contains(id.as_str());
@@ -253,7 +262,7 @@ fn check_sets(all: &All, broken: &mut Broken) {
         .runs
         .values()
         .filter(|run| run.state.name() == StateName::Queued)
-        .map(|run| run.sweeps.len() - 1)
+        .map(|run| run.sweeps.len().saturating_sub(1))
         .sum();
     let sizes = [
         ("ready", of(StateName::Queued)),

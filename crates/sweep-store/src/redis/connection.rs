@@ -13,7 +13,7 @@ use super::address::Address;
 use crate::error::StoreError;
 
 /// The layout of keys and rows that this version reads and writes.
-pub(super) const SCHEMA: u32 = 1;
+pub(super) const SCHEMA: u32 = 2;
 /// A reply takes milliseconds; a server that is silent for this long is asked again.
 const REPLY: Duration = Duration::from_secs(5);
 const CONNECT: Duration = Duration::from_secs(5);
@@ -134,6 +134,7 @@ impl Link {
             .map_err(|source| self.error(source))?;
         match found {
             Some(found) if found > SCHEMA => Err(StoreError::SchemaTooNew { found, known: SCHEMA }),
+            Some(found) if found < SCHEMA => Err(StoreError::SchemaTooOld { found, known: SCHEMA }),
             None if !self.reads_only => {
                 let mark = Cmd::new().arg("HSETNX").arg(&meta).arg("schema").arg(SCHEMA).to_owned();
                 mark.exec_async(connection).await.map_err(|source| self.error(source))

@@ -80,7 +80,7 @@ async fn read(link: &Link, place: u64) -> Result<Option<Events>, StoreError> {
         events.push(event(found.list(i)?)?);
     }
     let first: u64 = events[0].cursor.0.parse().unwrap_or(0);
-    if first != place + 1 {
+    if first != place.saturating_add(1) {
         return Ok(Some(Events::Reset));
     }
     let cursor = events[events.len() - 1].cursor.clone();
@@ -96,10 +96,10 @@ async fn is_gone(link: &Link, place: u64) -> Result<bool, StoreError> {
         return Ok(true);
     }
     let first: u64 = event(found.list(0)?)?.cursor.0.parse().unwrap_or(0);
-    Ok(first > place + 1)
+    Ok(first > place.saturating_add(1))
 }
 
-fn event(mut entry: Reply) -> Result<Event, StoreError> {
+pub(super) fn event(mut entry: Reply) -> Result<Event, StoreError> {
     let id = entry.text(0)?;
     let cursor = EventCursor(id.split_once('-').map_or(id, |(number, _)| number).to_owned());
     let fields = entry.list(1)?;

@@ -1,9 +1,9 @@
 //! The keys of a namespace: fixed, in one hash slot, and declared on every call in one order, which `prelude.lua` knows too.
 
 /// Names of the keys, before the schedules of the bands.
-pub(super) const NAMES: [&str; 19] = [
-    "spec", "state", "result", "live", "ready", "shared", "lease", "delay", "sweep", "document",
-    "member", "walk", "worker", "seen", "drain", "attempt", "log", "ev", "meta",
+pub(super) const NAMES: [&str; 20] = [
+    "spec", "conf", "state", "result", "live", "ready", "shared", "lease", "delay", "sweep",
+    "document", "member", "walk", "worker", "seen", "drain", "attempt", "log", "ev", "meta",
 ];
 /// Bands, each with a schedule of its own, so that virtual times keep all their digits.
 pub(super) const BANDS: u8 = 8;

@@ -1,7 +1,7 @@
 //! The store in Redis (6.2 or newer) or Valkey: for a cluster. One Lua file per transition, so that each is one atomic step.
 //!
 //! Reading order: [`address`] (the URL), [`keys`], `lua/prelude.lua` (the few doors through which state changes) and one Lua file
-//! per call, [`scripts`] (their arguments), [`rows`] (packed rows), [`connection`] (one shared connection, sending again),
+//! per call, [`scripts`] (their arguments), [`rows`] (packed rows), [`specs`] (configurations, kept once), [`connection`] (one shared connection, sending again),
 //! [`reads`], [`events`], [`check`] (promises), [`health`] (what the server's settings are worth). Times are ms, fences µs or one
 //! more than the last, 64-bit numbers decimal texts.
 
@@ -15,6 +15,7 @@ mod reads;
 mod reply;
 mod rows;
 mod scripts;
+mod specs;
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -28,7 +29,7 @@ use serde::de::DeserializeOwned;
 use sweep_core::ids::{Digest, Fence, RunId, SweepId};
 use sweep_core::lifecycle::StateName;
 use sweep_core::record::RunRecord;
-use sweep_core::run::{Run, RunSpec};
+use sweep_core::run::Run;
 use sweep_core::sweep::Document;
 
 use crate::error::StoreError;
@@ -50,6 +51,7 @@ use rows::RunRow;
 use scripts::{
     BeatArgs, ControlArgs, FinishArgs, LeaseArgs, Lua, PolicyArgs, SubmitArgs, TickArgs,
 };
+use specs::Texts;
 
 pub use address::PASSWORD;
 pub(crate) use address::{NAMESPACE, with_pool};
@@ -59,6 +61,9 @@ pub(crate) use connection::is_retryable;
 const PIECE: u32 = 200;
 /// Leases that one call of `tick.lua` reaps at most: about twice as dear.
 const PIECE_EXPIRED: u32 = 100;
+
+/// Calls of `tick.lua` that one tick makes at most.
+const PIECES: u32 = 64;
 
 /// A future on the connection's own ones, which are deep: unboxed they would make those of every caller as deep.
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -166,7 +171,8 @@ impl Store for Redis {
     ) -> Result<Submitted, StoreError> {
         self.may_write()?;
         limits::check_submission(sweep, runs.len())?;
-        let specs = runs.iter().map(|run| limits::json_text(&run.spec));
+        let mut texts = Texts::default();
+        let kept: Vec<_> = runs.iter().map(|run| texts.keep(&run.spec)).collect();
         let mut args = SubmitArgs {
             sweep: sweep.id.as_str(),
             name: &sweep.name,
@@ -176,10 +182,11 @@ impl Store for Redis {
             round: sweep.round,
             seeds: sweep.seeds,
             document: limits::json_text(&sweep.document),
+            configurations: texts.0.into_iter().collect(),
             runs: runs
                 .iter()
-                .zip(specs)
-                .map(|(run, spec)| (run.id.as_str(), run.ord, spec))
+                .zip(kept)
+                .map(|(run, kept)| (run.id.as_str(), run.ord, kept))
                 .collect(),
             last,
         };
@@ -206,7 +213,7 @@ impl Store for Redis {
                 "cancelled" => {
                     return Err(StoreError::CancelledSweep { sweep: sweep.id.clone() });
                 }
-                _ => take_stored_specs(&mut args, &found)?,
+                _ => take_stored_specs(runs, &mut args, &found)?,
             }
         }
         Err(StoreError::Reply { what: "other specs each time" })
@@ -236,7 +243,7 @@ impl Store for Redis {
         let run: RunId = found.text(1)?.parse()?;
         // The expiry does not travel: the holder counts its ttl from the answer.
         let row = RunRow::unpack(&run, found.bytes(2)?, Some(sweep_core::ids::Timestamp(0)))?;
-        let spec = json(found.bytes(3)?, "spec")?;
+        let spec = specs::spec(found.text(3)?, found.bytes(4)?)?;
         let fence = row.state.tally.fence.ok_or(StoreError::Reply { what: "no fence" })?;
         Ok(Leased::Lease(Box::new(Lease {
             run,
@@ -371,7 +378,7 @@ impl Store for Redis {
         self.may_write()?;
         let mut sum = Ticked::default();
         // In pieces, between which others are served; nobody waits for a thousand runs.
-        loop {
+        for _ in 0..PIECES {
             let left = Policy {
                 tick_expired: (policy.tick_expired - sum.expired).min(PIECE_EXPIRED),
                 tick_due: (policy.tick_due - sum.due).min(PIECE),
@@ -380,17 +387,18 @@ impl Store for Redis {
             };
             let args = TickArgs { policy: (&left).into() };
             let found = Reply::of(self.call(&scripts::TICK, now, &args).await?)?;
-            sum.expired += found.number::<u32>(0)?;
-            sum.due += found.number::<u32>(1)?;
-            sum.walked += found.number::<u32>(2)?;
+            sum.expired = sum.expired.saturating_add(found.number(0)?);
+            sum.due = sum.due.saturating_add(found.number(1)?);
+            sum.walked = sum.walked.saturating_add(found.number(2)?);
             sum.more = found.text(3)? == "1";
             let met = sum.expired >= policy.tick_expired
                 || sum.due >= policy.tick_due
                 || sum.walked >= policy.walk;
             if met || !sum.more {
-                return Ok(sum);
+                break;
             }
         }
+        Ok(sum)
     }
 
     async fn live(&self, run: &RunId) -> Result<RunProgress, StoreError> {
@@ -459,17 +467,21 @@ impl Reads for Redis {
 }
 
 /// Puts the stored specs in place of those sent, where both mean the same: only a data set's name may differ.
-fn take_stored_specs(args: &mut SubmitArgs<'_>, found: &Reply) -> Result<(), StoreError> {
-    for i in (1..found.len()).step_by(2) {
+fn take_stored_specs(
+    runs: &[Run],
+    args: &mut SubmitArgs<'_>,
+    found: &Reply,
+) -> Result<(), StoreError> {
+    for i in (1..found.len()).step_by(3) {
         let id: RunId = found.text(i)?.parse()?;
         let stored = found.text(i + 1)?;
-        let meant: RunSpec = json(stored.as_bytes(), "spec")?;
-        for (_, _, spec) in args.runs.iter_mut().filter(|(run, ..)| *run == id.as_str()) {
-            let sent: RunSpec = json(spec.as_bytes(), "spec")?;
-            if sent.id() != meant.id() {
+        let meant = specs::spec(stored, found.bytes(i + 2)?)?;
+        for (sent, (_, _, kept)) in runs.iter().zip(&mut args.runs).filter(|(run, _)| run.id == id)
+        {
+            if sent.spec.id() != meant.id() {
                 return Err(StoreError::RunClash { run: id });
             }
-            stored.clone_into(spec);
+            stored.clone_into(kept);
         }
     }
     Ok(())

@@ -13,6 +13,7 @@ use super::connection::Repeat;
 use super::reply::Reply;
 use super::rows::{self, Row, RunRow};
 use super::scripts::{self, NoArgs, RunArgs, RunsArgs, SweepArgs};
+use super::specs::{self, Configurations};
 use super::{Redis, json};
 use crate::error::StoreError;
 use crate::read::{Demand, PageCursor, RunDetail, RunPage, RunProgress, SweepStatus, WorkerStatus};
@@ -91,10 +92,10 @@ impl Redis {
     ) -> Result<RunPage, StoreError> {
         let letters: String = states.iter().map(|state| rows::letter(*state)).collect();
         let mut place = after.map_or(Ok(String::new()), |cursor| place(sweep, cursor))?;
-        let mut runs = Vec::new();
+        let (mut runs, mut configurations) = (Vec::new(), Configurations::default());
         let limit = limit.map(|limit| limit.max(1));
         loop {
-            let left = limit.map_or(u32::MAX, |limit| limit - runs.len() as u32);
+            let left = limit.map_or(u32::MAX, |limit| limit.saturating_sub(runs.len() as u32));
             let args = RunsArgs {
                 sweep: sweep.as_str(),
                 after: &place,
@@ -104,10 +105,14 @@ impl Redis {
                 visit: PIECE,
             };
             let mut found = Reply::of(self.call(&scripts::RUNS, Now::Server, &args).await?)?;
-            for i in 1..found.len() {
-                runs.push(record(found.list(i)?)?);
+            configurations.add(&found.list(1)?)?;
+            for i in 2..found.len() {
+                runs.push(record(found.list(i)?, &configurations)?);
             }
-            place = found.text(0)?.to_owned();
+            let before = std::mem::replace(&mut place, found.text(0)?.to_owned());
+            if !place.is_empty() && place <= before {
+                return Err(StoreError::Reply { what: "a listing that does not go on" });
+            }
             let full = limit.is_some_and(|limit| runs.len() as u32 >= limit);
             if full || place.is_empty() {
                 let last = runs.last().filter(|_| full);
@@ -124,7 +129,7 @@ impl Redis {
             return Ok(None);
         }
         let row = RunRow::unpack(id, found.bytes(0)?, found.time(1)?)?;
-        let spec = json(found.bytes(2)?, "spec")?;
+        let spec = specs::spec(found.text(2)?, found.bytes(7)?)?;
         let result = result(found.bytes(3)?)?;
         let step = found.number(4)?;
         let (epochs, attempts) = (found.list(5)?, found.list(6)?);
@@ -167,7 +172,8 @@ impl Redis {
     pub(super) async fn read_demand(&self) -> Result<Demand, StoreError> {
         let found = Reply::of(self.call(&scripts::DEMAND, Now::Server, &NoArgs {}).await?)?;
         let (ready, leased, delayed) = (found.number(0)?, found.number(1)?, found.number(2)?);
-        Ok(Demand { wanted: ready + leased, ready, leased, delayed })
+        let wanted = u32::saturating_add(ready, leased);
+        Ok(Demand { wanted, ready, leased, delayed })
     }
 
     pub(super) async fn read_workers(&self) -> Result<Vec<WorkerStatus>, StoreError> {
@@ -240,7 +246,7 @@ fn place(sweep: &SweepId, cursor: &PageCursor) -> Result<String, StoreError> {
     Ok(format!("{sweep}:{ord:010}:{run}"))
 }
 
-fn record(found: Reply) -> Result<RunRecord, StoreError> {
+fn record(found: Reply, configurations: &Configurations) -> Result<RunRecord, StoreError> {
     let mut place = found.text(0)?.split(':').skip(1);
     let damaged = || StoreError::Reply { what: "a place without order and run" };
     let ord = place.next().and_then(|ord| ord.parse().ok()).ok_or_else(damaged)?;
@@ -251,7 +257,7 @@ fn record(found: Reply) -> Result<RunRecord, StoreError> {
         _ => None,
     };
     Ok(RunRecord {
-        run: Run { id, ord, spec: json(found.bytes(3)?, "spec")? },
+        run: Run { id, ord, spec: configurations.spec(found.text(3)?)? },
         state: row.state.name(),
         attempts: row.state.tally.attempts,
         fence: row.state.tally.fence,
@@ -281,4 +287,76 @@ pub(super) fn scored(value: Value) -> Result<Vec<(String, f64)>, StoreError> {
     (0..found.len() / 2)
         .map(|i| Ok((found.text(2 * i)?.to_owned(), found.number(2 * i + 1)?)))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::redis::events;
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    /// What a packed row may hold where it is damaged: values of any kind at any place.
+    fn packed() -> impl Strategy<Value = Value> {
+        let field = prop_oneof![
+            3 => Just(json!(false)),
+            2 => prop::sample::select(vec!["q", "l", "d", "s", "f", "c", "active", "", "x"]).prop_map(|text| json!(text)),
+            2 => any::<f64>().prop_map(|number| json!(number)),
+            2 => any::<u64>().prop_map(|number| json!(number)),
+            1 => any::<u64>().prop_map(|number| json!(number.to_string())),
+            1 => Just(json!("a".repeat(20))),
+            1 => Just(json!([["a".repeat(20), 3]])),
+            1 => Just(json!(["ab", 1e300, -1, []])),
+        ];
+        prop::collection::vec(field, 0..24)
+            .prop_map(|row| Value::BulkString(rmp_serde::to_vec(&row).unwrap()))
+    }
+
+    fn answer() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            2 => packed(),
+            1 => Just(Value::Nil),
+            1 => any::<i64>().prop_map(Value::Int),
+            1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::BulkString),
+            1 => "[0-9.:{}a-]{0,24}".prop_map(|told| text(&told)),
+            1 => Just(text(&format!("{}:0000000003:{}", "a".repeat(20), "b".repeat(20)))),
+            1 => Just(text("abc:7")),
+        ];
+        leaf.prop_recursive(3, 40, 9, |inner| {
+            prop::collection::vec(inner, 0..9).prop_map(Value::Array)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_that_makes_no_sense_is_an_error_and_no_panic(found in answer(), row in packed(), bytes: Vec<u8>) {
+            let run: RunId = "a".repeat(20).parse().unwrap();
+            let sweep: SweepId = "b".repeat(20).parse().unwrap();
+            let reply = || Reply::of(found.clone());
+            let mut configurations = Configurations::default();
+            let outcomes = [
+                reply().and_then(|reply| record(reply, &Configurations::default())).is_ok(),
+                reply().and_then(|reply| configurations.add(&reply)).is_ok(),
+                reply().and_then(events::event).is_ok(),
+                pairs(found.clone()).is_ok(),
+                scored(found.clone()).is_ok(),
+            ];
+            // No record comes of it: its configuration is not there.
+            prop_assert!(!outcomes[0]);
+            let Value::BulkString(row) = row else { unreachable!() };
+            for packed in [row, bytes] {
+                let time = Some(Timestamp(i64::MAX));
+                let _ = RunRow::unpack(&run, &packed, time);
+                let _ = rows::state_of(run.as_str(), &packed);
+                let _ = rows::status(&sweep, &packed);
+                let _ = rows::attempt(&run, 1, &packed, String::new());
+                let _ = result::<sweep_core::result::RunResult>(&packed);
+            }
+        }
+    }
 }

@@ -106,7 +106,9 @@ pub(super) struct SubmitArgs<'a> {
     pub(super) round: u32,
     pub(super) seeds: u32,
     pub(super) document: String,
-    /// Run id, place in the sweep, spec as JSON.
+    /// Key and JSON.
+    pub(super) configurations: Vec<(String, String)>,
+    /// Run id, place in the sweep, spec as kept.
     pub(super) runs: Vec<(&'a str, u32, String)>,
     pub(super) last: bool,
 }

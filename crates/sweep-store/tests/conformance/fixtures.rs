@@ -47,7 +47,11 @@ pub(crate) struct Harness<S> {
 
 impl<S: Store> Harness<S> {
     pub(crate) fn new<B: Backend<Store = S>>() -> Self {
-        let (store, keep) = B::fresh();
+        Self::of(B::fresh())
+    }
+
+    /// On this store, and with what must live as long as it does.
+    pub(crate) fn of((store, keep): (S, Box<dyn Any>)) -> Self {
         Self {
             store,
             policy: Policy::default(),
@@ -224,6 +228,7 @@ pub(crate) fn sweep(name: &str) -> NewSweep {
         analysis: Analysis::default().digest(),
         rounds: Vec::new(),
         inputs: Vec::new(),
+        weights: Vec::new(),
     };
     NewSweep {
         id: SweepId::of(&Digest::of(name.as_bytes())),

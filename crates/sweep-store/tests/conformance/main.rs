@@ -1,6 +1,7 @@
 //! One suite for every store. A further backend is one more `backend!` line below.
 //!
-//! `fixtures` (store with a virtual clock), the cases by theme, `model` and `random` (any calls in any order against a model).
+//! `fixtures` (store with a virtual clock), the cases by theme, `model` and `random` (any calls in any order against a model),
+//! `planted` (that the suite fails where it must).
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -10,6 +11,7 @@ mod leases;
 mod losses;
 mod model;
 mod order;
+mod planted;
 mod random;
 mod reads;
 #[path = "../server/mod.rs"]
@@ -115,7 +117,9 @@ macro_rules! backends {
                 a_line_is_in_the_order_of_the_sweep_and_interrupted_runs_go_first,
                 a_lower_band_goes_first,
                 a_cap_bounds_leased_runs,
-                shares_follow_weights,
+                shares_follow_weights_with_one_slot,
+                shares_follow_weights_with_seven_slots,
+                shares_follow_weights_with_a_hundred_slots,
                 a_newcomer_gets_no_monopoly,
                 a_sweep_that_was_idle_hoards_no_credit,
                 a_lease_lost_brings_its_sweep_back_to_the_schedule,
@@ -126,6 +130,7 @@ macro_rules! backends {
                 events_tell_each_change_once_and_in_order,
                 a_trimmed_cursor_is_reset,
                 a_waiting_reader_is_woken,
+                events_replayed_over_a_snapshot_leave_no_gap,
                 demand_counts_what_could_run,
                 workers_are_shown_and_forgotten,
             }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sweep_core::ids::SweepId;
-use sweep_store::{Command, Lease, NewSweep, Outcome, Store};
+use sweep_store::{Command, Lease, Leased, NewSweep, Outcome, Progress, Store};
 
 use crate::fixtures::{Harness, run, runs, succeeded, sweep};
 
@@ -90,28 +90,80 @@ async fn work<S: Store>(
     spent
 }
 
-pub(crate) async fn shares_follow_weights<S: Store>(h: Harness<S>) {
-    for slots in [1, 7] {
-        let names = ["a", "b", "c"].map(|name| format!("{name}{slots}"));
-        for (i, name) in names.iter().enumerate() {
-            let weighted = NewSweep { weight: f64::from(1 << i), ..sweep(name) };
-            let from = 1000 * (slots as u64) + 400 * i as u64;
-            h.submit(&weighted, &runs(from..from + 400)).await;
+/// Slot-seconds per sweep between `from` and `until`, with slots that work on and on; each run as long as `seconds` says.
+async fn spent_between<S: Store>(
+    h: &Harness<S>,
+    slots: usize,
+    (from, until): (f64, f64),
+    seconds: impl Fn(&Lease) -> f64,
+) -> BTreeMap<SweepId, f64> {
+    let mut busy: Vec<(f64, Lease)> = Vec::new();
+    let (mut clock, mut beaten, mut spent) = (0.0, 0.0, BTreeMap::new());
+    while clock < until {
+        if busy.len() == slots {
+            let next = (0..slots).min_by(|a, b| busy[*a].0.total_cmp(&busy[*b].0)).unwrap();
+            let (end, lease) = busy.swap_remove(next);
+            h.step_clock(end - clock);
+            clock = end;
+            h.store
+                .finish(h.now(), &lease.run, lease.fence, &succeeded(), "", &h.policy)
+                .await
+                .unwrap();
         }
-        // Runs of the heaviest sweep are four times as long: shares are of time, not of runs.
-        let heavy = sweep(&names[2]).id;
-        let spent = work(&h, slots, 350, |sweep| if *sweep == heavy { 20.0 } else { 5.0 }).await;
-        let total: f64 = spent.values().sum();
-        for (i, name) in names.iter().enumerate() {
-            let (share, due) = (spent[&sweep(name).id] / total, f64::from(1 << i) / 7.0);
-            // One run of the heaviest sweep per slot is what the end of the measurement may cut off.
-            let grain = 20.0 * slots as f64 / total;
-            assert!((share - due).abs() < 0.05 * due + grain, "{name}: {share} of {due}");
-        }
-        for name in &names {
-            h.order(&Command::Cancel(sweep(name).id)).await;
+        let wish = h.wish("w");
+        let Leased::Lease(lease) = h.store.lease(h.now(), &wish, &h.policy).await.unwrap() else {
+            panic!("there is always a run to lease")
+        };
+        let end = clock + seconds(&lease);
+        *spent.entry(lease.sweep.clone()).or_insert(0.0) +=
+            (end.min(until) - clock.max(from)).max(0.0);
+        busy.push((end, *lease));
+        if clock - beaten > 15.0 {
+            beaten = clock;
+            for (_, lease) in &busy {
+                let progress = Progress::default();
+                h.store.beat(h.now(), &lease.run, lease.fence, &progress, &h.policy).await.unwrap();
+            }
         }
     }
+    h.check().await;
+    spent
+}
+
+/// Three sweeps of weights 1, 2 and 4; the runs of the last are four times as long, and no two in a row are equally long.
+async fn shares_follow_weights<S: Store>(h: Harness<S>, slots: usize, until: f64) {
+    let names = ["a", "b", "c"];
+    for (i, name) in names.iter().enumerate() {
+        let weighted = NewSweep { weight: f64::from(1 << i), ..sweep(name) };
+        let all = runs(10_000 * i as u64..10_000 * i as u64 + 2000);
+        for chunk in all.chunks(500) {
+            h.store.submit(h.now(), &weighted, chunk, false).await.unwrap();
+        }
+    }
+    let heavy = sweep("c").id;
+    let length = |lease: &Lease| {
+        let uneven = 0.5 + (lease.spec.seed % 5) as f64 / 4.0;
+        uneven * if lease.sweep == heavy { 20.0 } else { 5.0 }
+    };
+    // What the first attempts cost is not known beforehand: the shares are right from when they have ended.
+    let spent = spent_between(&h, slots, (60.0, until), length).await;
+    let total: f64 = spent.values().sum();
+    for (i, name) in names.iter().enumerate() {
+        let (share, due) = (spent[&sweep(name).id] / total, f64::from(1 << i) / 7.0);
+        assert!((share - due).abs() < 0.05 * due, "{name}: {share} of {due}");
+    }
+}
+
+pub(crate) async fn shares_follow_weights_with_one_slot<S: Store>(h: Harness<S>) {
+    shares_follow_weights(h, 1, 6000.0).await;
+}
+
+pub(crate) async fn shares_follow_weights_with_seven_slots<S: Store>(h: Harness<S>) {
+    shares_follow_weights(h, 7, 1200.0).await;
+}
+
+pub(crate) async fn shares_follow_weights_with_a_hundred_slots<S: Store>(h: Harness<S>) {
+    shares_follow_weights(h, 100, 300.0).await;
 }
 
 pub(crate) async fn a_newcomer_gets_no_monopoly<S: Store>(h: Harness<S>) {

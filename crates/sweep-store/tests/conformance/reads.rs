@@ -1,12 +1,13 @@
 //! What readers see.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use sweep_core::ids::{Digest, SweepId};
+use sweep_core::ids::{Digest, RunId, SweepId};
 use sweep_core::lifecycle::StateName;
 use sweep_core::record::RunRecord;
 use sweep_store::{
-    Command, Demand, EventCursor, EventKind, Events, NewSweep, Policy, Progress, Store,
+    Command, Demand, EventCursor, EventKind, Events, Leased, NewSweep, Policy, Progress, Store,
 };
 
 use crate::fixtures::{Harness, epoch, failed, result, retry, run, runs, succeeded, sweep};
@@ -128,6 +129,57 @@ pub(crate) async fn a_waiting_reader_is_woken<S: Store>(h: Harness<S>) {
     h.submit(&sweep("a"), &runs([0])).await;
     let Events::Some { events, .. } = reader.await.unwrap() else { panic!("the cursor is good") };
     assert_eq!(events.len(), 1);
+}
+
+pub(crate) async fn events_replayed_over_a_snapshot_leave_no_gap<S: Store>(h: Harness<S>) {
+    let id = sweep("a").id;
+    h.submit(&sweep("a"), &runs(0..100)).await;
+    let mut writers = tokio::task::JoinSet::new();
+    for worker in ["u", "v", "w"] {
+        let (store, now, policy) = (h.store.clone(), h.now(), h.policy.clone());
+        let mut wish = h.wish(worker);
+        writers.spawn(async move {
+            let outcomes = [succeeded(), failed(), retry(60)];
+            while let Leased::Lease(lease) = store.lease(now, &wish, &policy).await.unwrap() {
+                let outcome = &outcomes[wish.request.0 as usize % outcomes.len()];
+                store.finish(now, &lease.run, lease.fence, outcome, "", &policy).await.unwrap();
+                wish.request.0 += 1;
+            }
+        });
+    }
+    // The cursor first, then pages, between which the writers go on.
+    let (mut snapshots, mut moved) = (Vec::new(), 0);
+    while !writers.is_empty() {
+        let cursor = h.store.event_cursor().await.unwrap();
+        let (mut states, mut after) = (BTreeMap::new(), None);
+        loop {
+            let page = h.store.runs(&id, &[], false, after.as_ref(), 9).await.unwrap();
+            states.extend(page.runs.into_iter().map(|found| (found.run.id, found.state)));
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        snapshots.push((cursor, states));
+        while writers.try_join_next().is_some_and(|done| done.is_ok()) {}
+    }
+    let states = all_states(&h).await;
+    for (cursor, mut replayed) in snapshots {
+        moved += usize::from(replayed != states);
+        let (told, _) = events(&h, &cursor).await;
+        for event in told {
+            if let EventKind::Run { run, state, .. } = event {
+                replayed.insert(run, state);
+            }
+        }
+        assert_eq!(replayed, states);
+    }
+    assert!(moved > 0, "nothing happened while the snapshots were taken");
+}
+
+async fn all_states<S: Store>(h: &Harness<S>) -> BTreeMap<RunId, StateName> {
+    let all = h.store.runs(&sweep("a").id, &[], false, None, 1000).await.unwrap().runs;
+    all.into_iter().map(|found| (found.run.id, found.state)).collect()
 }
 
 pub(crate) async fn demand_counts_what_could_run<S: Store>(h: Harness<S>) {

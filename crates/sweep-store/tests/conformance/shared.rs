@@ -78,6 +78,15 @@ pub(crate) async fn a_data_set_under_another_name_is_the_same_run<S: Store>(h: H
     let mut other = run(0);
     other.spec.configuration.dataset.name = "toy_copy".to_owned();
     assert_eq!(h.submit(&sweep("b"), &[other]).await.joined, 1);
+    // Twice in one submission, too: what came first stands.
+    let mut twin = run(1);
+    twin.spec.configuration.dataset.name = "toy_copy".to_owned();
+    let submitted = h.submit(&sweep("c"), &[run(1), twin]).await;
+    assert_eq!((submitted.new, submitted.joined), (1, 1));
+    assert_eq!(h.detail(&run(1).id).await.spec, run(1).spec);
+    let clash = Run { spec: spec(7), ..run(2) };
+    let refused = h.try_submit(&sweep("d"), &[run(2), clash]).await;
+    assert!(matches!(refused, Err(StoreError::RunClash { .. })));
 }
 
 pub(crate) async fn a_result_of_a_cancelled_run_is_an_answer<S: Store>(h: Harness<S>) {

@@ -67,9 +67,21 @@ impl Server {
     /// Kills the server outright and starts it again on what it left.
     #[allow(dead_code, reason = "not every test that includes this file does so")]
     pub(crate) fn crash_and_restart(&mut self) {
+        self.crash();
+        self.restart();
+    }
+
+    /// Kills the server outright.
+    #[allow(dead_code, reason = "not every test that includes this file does so")]
+    pub(crate) fn crash(&mut self) {
         let mut input = self.shell.stdin.take().unwrap();
         input.write_all(b"stay\n").unwrap();
         self.stop();
+    }
+
+    /// Starts the server again on what it left.
+    #[allow(dead_code, reason = "not every test that includes this file does so")]
+    pub(crate) fn restart(&mut self) {
         self.shell = spawn(self.port, &self.dir, &self.settings);
     }
 

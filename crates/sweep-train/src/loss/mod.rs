@@ -69,6 +69,11 @@ impl Objective {
         &self.loss
     }
 
+    /// m_j of each class for ldam, else empty.
+    pub(crate) fn class_margins(&self) -> &[f64] {
+        &self.class_margins
+    }
+
     /// λ at optimizer step `step` (from 0), for the epoch metrics; `None` for losses without one.
     pub fn lambda(&self, step: u64) -> Option<f64> {
         match &self.loss {

@@ -4,6 +4,9 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
+use sweep_core::model;
+
+use super::state::{self, State, StateError};
 use super::{Depth, Init, Neck, NeckConfig, ResNet, SmallCnn};
 use crate::ops::FusedBackend;
 use crate::rng::KeyedRng;
@@ -15,6 +18,18 @@ pub enum BackboneKind {
     SmallCnn,
     /// [`ResNet`] of the given depth; images of one channel are repeated to three.
     ResNet(Depth),
+}
+
+impl BackboneKind {
+    /// The network that a sweep file calls `backbone`.
+    pub fn of(backbone: model::Backbone) -> Self {
+        match backbone {
+            model::Backbone::SmallCnn => Self::SmallCnn,
+            model::Backbone::Resnet18 => Self::ResNet(Depth::Resnet18),
+            model::Backbone::Resnet34 => Self::ResNet(Depth::Resnet34),
+            model::Backbone::Resnet50 => Self::ResNet(Depth::Resnet50),
+        }
+    }
 }
 
 /// What a [`Backbone`] is made of.
@@ -42,16 +57,40 @@ impl BackboneConfig {
 
     /// The network with its initial weights: they depend on `rng` and on each parameter's name, on nothing else.
     pub fn init<B: Backend>(&self, rng: &KeyedRng, device: &B::Device) -> Backbone<B> {
-        let init = Init::new(rng, device);
-        let body = match self.kind {
+        Backbone { body: self.body(&Init::new(rng, device)), neck: self.neck(rng, device) }
+    }
+
+    /// The network with the weights of `state` and a neck, if any, drawn from `rng`.
+    ///
+    /// # Errors
+    /// When `state` lacks a value of the network or has it in another shape.
+    pub fn pretrained<B: Backend>(
+        &self,
+        state: &State,
+        rng: &KeyedRng,
+        device: &B::Device,
+    ) -> Result<Backbone<B>, StateError> {
+        let body = state::load(self.body(&Init::blank(device)), state)?;
+        Ok(Backbone { body, neck: self.neck(rng, device) })
+    }
+
+    /// The network without a neck, its weights zero.
+    pub fn blank<B: Backend>(&self, device: &B::Device) -> Backbone<B> {
+        Backbone { body: self.body(&Init::blank(device)), neck: None }
+    }
+
+    fn body<B: Backend>(&self, init: &Init<'_, B>) -> BackboneBody<B> {
+        match self.kind {
             BackboneKind::SmallCnn => {
-                BackboneBody::SmallCnn(SmallCnn::new(&init, self.channels, self.side))
+                BackboneBody::SmallCnn(SmallCnn::new(init, self.channels, self.side))
             }
-            BackboneKind::ResNet(depth) => BackboneBody::ResNet(ResNet::new(&init, depth)),
-        };
+            BackboneKind::ResNet(depth) => BackboneBody::ResNet(ResNet::new(init, depth)),
+        }
+    }
+
+    fn neck<B: Backend>(&self, rng: &KeyedRng, device: &B::Device) -> Option<Neck<B>> {
         let features = Self { neck: None, ..*self }.features();
-        let neck = self.neck.map(|neck| Neck::new(&init.part("neck"), features, neck));
-        Backbone { body, neck }
+        self.neck.map(|neck| Neck::new(&Init::new(rng, device).part("neck"), features, neck))
     }
 }
 

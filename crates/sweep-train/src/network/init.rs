@@ -11,7 +11,8 @@ use crate::rng::KeyedRng;
 /// whatever else is built, before or at the same time.
 #[derive(Debug, Clone)]
 pub struct Init<'a, B: Backend> {
-    rng: &'a KeyedRng,
+    /// `None`: zeros.
+    rng: Option<&'a KeyedRng>,
     name: String,
     device: &'a B::Device,
 }
@@ -19,7 +20,12 @@ pub struct Init<'a, B: Backend> {
 impl<'a, B: Backend> Init<'a, B> {
     /// The root of a network whose weights are drawn from `rng`.
     pub fn new(rng: &'a KeyedRng, device: &'a B::Device) -> Self {
-        Self { rng, name: String::new(), device }
+        Self { rng: Some(rng), name: String::new(), device }
+    }
+
+    /// The root of a network whose weights will be read from elsewhere: zeros, which cost no drawing.
+    pub fn blank(device: &'a B::Device) -> Self {
+        Self { rng: None, name: String::new(), device }
     }
 
     /// The part of the network called `name`.
@@ -41,8 +47,10 @@ impl<'a, B: Backend> Init<'a, B> {
     /// `[outputs, k, k, inputs]`; numbers are drawn in torch's order `[outputs, inputs, k, k]`
     pub fn kaiming_normal_fan_out(&self, shape: [usize; 4]) -> Tensor<B, 4> {
         let deviation = (2.0 / (shape[0] * shape[1] * shape[2]) as f64).sqrt();
-        let mut rng = self.stream();
-        self.kernels(shape, || deviation * rng.normal())
+        match self.stream() {
+            Some(mut rng) => self.kernels(shape, || deviation * rng.normal()),
+            None => self.constant(shape, 0.0),
+        }
     }
 
     /// torch's default for a convolution: uniform within ±1/√fan-in.
@@ -51,21 +59,23 @@ impl<'a, B: Backend> Init<'a, B> {
     /// `[outputs, k, k, inputs]`; numbers are drawn in torch's order `[outputs, inputs, k, k]`
     pub fn uniform_fan_in(&self, shape: [usize; 4]) -> Tensor<B, 4> {
         let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
-        let mut rng = self.stream();
-        self.kernels(shape, || rng.uniform_in(-bound, bound))
+        match self.stream() {
+            Some(mut rng) => self.kernels(shape, || rng.uniform_in(-bound, bound)),
+            None => self.constant(shape, 0.0),
+        }
     }
 
     /// torch's default for the weight and bias of a linear layer: uniform within ±1/√`inputs`.
     pub fn uniform<const D: usize>(&self, shape: [usize; D], inputs: usize) -> Tensor<B, D> {
         let bound = 1.0 / (inputs as f64).sqrt();
-        let mut rng = self.stream();
+        let Some(mut rng) = self.stream() else { return self.constant(shape, 0.0) };
         let count = shape.iter().product();
         let values: Vec<f32> = (0..count).map(|_| rng.uniform_in(-bound, bound) as f32).collect();
         Tensor::from_data(TensorData::new(values, shape), self.device)
     }
 
-    fn stream(&self) -> KeyedRng {
-        self.rng.named(&self.name)
+    fn stream(&self) -> Option<KeyedRng> {
+        self.rng.map(|rng| rng.named(&self.name))
     }
 
     fn kernels(&self, shape: [usize; 4], mut draw: impl FnMut() -> f64) -> Tensor<B, 4> {

@@ -3,12 +3,14 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
-use sweep_core::loss::Loss;
-use sweep_core::model::{self, Model, Weights};
+use sweep_core::model::Model;
+use sweep_core::run::Configuration;
+use sweep_data::Packed;
 
 use crate::checkpoint::SavedMoments;
 use crate::head::Head;
-use crate::network::{Backbone, BackboneConfig, BackboneKind, Depth, NeckConfig};
+use crate::network::state::{State, StateError};
+use crate::network::{Backbone, BackboneConfig, BackboneKind, NeckConfig};
 use crate::optim::rule::Moments;
 use crate::rng::KeyedRng;
 
@@ -29,34 +31,49 @@ pub(super) struct Task {
     pub(super) classes: usize,
 }
 
+impl Task {
+    /// The task that a data set sets.
+    pub(super) fn of(packed: &Packed) -> Self {
+        Self {
+            channels: packed.channels(),
+            side: packed.image_size() as usize,
+            classes: packed.class_count(),
+        }
+    }
+}
+
 impl<B: Backend> Classifier<B> {
-    /// A classifier with its starting weights: of each parameter a function of `seed` and the parameter's name alone, so the
-    /// same for every loss with the same kind of head.
+    /// A classifier with its starting weights: those of `pretrained` where there is one, else of each parameter a function of
+    /// `seed` and the parameter's name alone, so the same for every loss with the same kind of head.
+    ///
+    /// # Errors
+    /// When `pretrained` is of another backbone.
     pub(super) fn new(
-        model: &Model,
-        loss: &Loss,
+        configuration: &Configuration,
         task: &Task,
         seed: u64,
+        pretrained: Option<&State>,
         device: &B::Device,
-    ) -> Self {
-        let config = BackboneConfig {
-            kind: match model.backbone {
-                model::Backbone::SmallCnn => BackboneKind::SmallCnn,
-                model::Backbone::Resnet18 => BackboneKind::ResNet(Depth::Resnet18),
-                model::Backbone::Resnet34 => BackboneKind::ResNet(Depth::Resnet34),
-                model::Backbone::Resnet50 => BackboneKind::ResNet(Depth::Resnet50),
-            },
-            channels: task.channels,
-            side: task.side,
-            neck: model
-                .neck
-                .map(|neck| NeckConfig { dim: neck.dim as usize, batch_norm: neck.batch_norm }),
+    ) -> Result<Self, StateError> {
+        let config = backbone(&configuration.model, task);
+        let rng = KeyedRng::new(seed).named("weights");
+        let backbone = match pretrained {
+            Some(state) => config.pretrained(state, &rng, device)?,
+            None => config.init(&rng, device),
         };
-        let Weights::Random = model.weights;
-        Self {
-            backbone: config.init(&KeyedRng::new(seed).named("weights"), device),
-            head: Head::new(loss, config.features(), task.classes, seed, device),
-        }
+        let head = Head::new(&configuration.loss, config.features(), task.classes, seed, device);
+        Ok(Self { backbone, head })
+    }
+}
+
+/// The network in front of the head.
+pub(super) fn backbone(model: &Model, task: &Task) -> BackboneConfig {
+    let neck = model.neck;
+    BackboneConfig {
+        kind: BackboneKind::of(model.backbone),
+        channels: task.channels,
+        side: task.side,
+        neck: neck.map(|neck| NeckConfig { dim: neck.dim as usize, batch_norm: neck.batch_norm }),
     }
 }
 

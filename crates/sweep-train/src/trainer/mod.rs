@@ -1,21 +1,26 @@
 //! [`BurnTrainer`]: the real [`Trainer`], one per slot.
 //!
-//! Reading order: `slot` (what outlives a run: device and data), `training` (one run: epochs, orders, metrics, checkpoints),
-//! `classifier` (network and head as one module, and its numbers on the host). Not here: formulas of losses ([`crate::loss`]),
-//! networks ([`crate::network`]), optimizers ([`crate::optim`]), batches ([`crate::feed`]).
+//! Reading order: `slot` (what outlives a run: device, data, weights, features), `training` (one run: epochs, orders, metrics,
+//! checkpoints), then what takes a step in each mode: `network` (every layer) on `classifier` (network and head as one module, and
+//! its numbers on the host), `head` (the head alone). Not here: formulas of losses ([`crate::loss`]), networks
+//! ([`crate::network`]), optimizers ([`crate::optim`]), batches ([`crate::feed`]), heads on features ([`crate::frozen`]).
 //!
 //! A result is a function of the run alone: weights, order and augmentation are keyed by the run's seed, evaluation batches have
 //! a fixed size, and nothing of an earlier run is kept but data.
 
 mod classifier;
+mod head;
+mod network;
 mod slot;
 mod training;
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use burn::backend::Flex;
 use sweep_core::dataset::DataSetRef;
+use sweep_core::model::WeightsRef;
 use sweep_core::result::DeviceKind;
 use sweep_core::run::RunSpec;
 use sweep_core::trainer::{Checkpoint, Observer, Outcome, TrainError, Trainer};
@@ -26,6 +31,9 @@ use crate::device::Resolved;
 
 /// Where a trainer gets packed data: the data set of a run at an image size. Called from slot threads, once per data set and size.
 pub type DataSource = Arc<dyn Fn(&DataSetRef, u32) -> Result<Packed, TrainError> + Send + Sync>;
+
+/// Where a trainer gets the file of pretrained weights. Called from slot threads, once per file; what it names is verified.
+pub type WeightsSource = Arc<dyn Fn(&WeightsRef) -> Result<PathBuf, TrainError> + Send + Sync>;
 
 /// Trains runs with burn, one at a time, on the thread that calls it.
 pub struct BurnTrainer {
@@ -68,6 +76,29 @@ impl BurnTrainer {
             Resolved::Cuda(_) => unreachable!("a program without CUDA resolves no CUDA device"),
         };
         Self { device, threads, engine }
+    }
+
+    /// This trainer with a source of pretrained weights; without one a run that needs them is refused.
+    #[must_use]
+    pub fn with_weights(mut self, weights: WeightsSource) -> Self {
+        self.sources().weights = Some(weights);
+        self
+    }
+
+    /// This trainer with a folder for features of frozen backbones, which trainers of any process may share; without one each
+    /// trainer computes them for itself.
+    #[must_use]
+    pub fn with_features(mut self, folder: PathBuf) -> Self {
+        self.sources().features = Some(folder);
+        self
+    }
+
+    fn sources(&mut self) -> &mut slot::Sources {
+        match &mut self.engine {
+            Engine::Cpu(slot) => &mut slot.sources,
+            #[cfg(feature = "cuda")]
+            Engine::Cuda(slot) => &mut slot.sources,
+        }
     }
 
     /// Where this trainer trains.

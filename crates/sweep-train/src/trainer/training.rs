@@ -1,44 +1,98 @@
-//! One run: epochs of steps, evaluation, orders of the observer, metrics, checkpoints.
+//! One run: epochs of steps, evaluation, orders of the observer, metrics, checkpoints. What a step does is the [`Learner`]'s.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
-use burn::backend::Autodiff;
-use burn::module::AutodiffModule;
-use burn::tensor::Tensor;
 use sweep_core::ids::RunId;
 use sweep_core::result::{DeviceKind, EpochMetrics, RunResult, TrainingEnd, Validation};
 use sweep_core::run::RunSpec;
 use sweep_core::trainer::{Checkpoint, Observer, Order, Outcome, TrainError};
-use sweep_data::Part;
 
-use super::classifier::{self, Classifier, Task, numbers};
-use crate::checkpoint::{Progress, Snapshot, Sums};
-use crate::feed::{Feed, batches_per_epoch, epoch_batches};
-use crate::loss::{Evaluation, Objective, Targets, predict};
-use crate::ops::FusedBackend;
-use crate::optim::Optimizer;
-use crate::optim::gradients::{ParameterGradients, clip_factor, global_norm};
+use crate::checkpoint::{Progress, SavedMoments, Snapshot, Sums};
+use crate::feed::{batches_per_epoch, epoch_batches};
+use crate::loss::{Objective, predict};
+
+/// What is trained. It knows batches and steps, but neither epochs nor observers.
+pub(super) trait Learner {
+    /// One optimizer step.
+    fn step(&mut self, batch: &Batch<'_>, objective: &Objective) -> Result<Sums, Diverged>;
+
+    /// What it says of the validation images of part `part` (from 0), λ being `lambda`; `None` after the last part.
+    fn evaluate(&mut self, part: usize, objective: &Objective, lambda: f64) -> Option<Scored>;
+
+    /// Its numbers and its optimizer's, in a fixed order.
+    fn saved(&self) -> (Vec<Vec<f32>>, Vec<Option<SavedMoments>>);
+
+    /// Takes back what [`Self::saved`] gave after `steps` optimizer steps; `false`, and unchanged, when it does not fit.
+    fn restore(
+        &mut self,
+        steps: u64,
+        tensors: Vec<Vec<f32>>,
+        moments: Vec<Option<SavedMoments>>,
+    ) -> bool;
+}
+
+/// What one step is taken on.
+pub(super) struct Batch<'a> {
+    /// Indices into the training part.
+    pub(super) examples: &'a [usize],
+    /// From 0.
+    pub(super) epoch: u32,
+    /// Optimizer step, from 0.
+    pub(super) step: u64,
+    pub(super) learning_rate: f64,
+}
+
+/// A loss or gradient became non-finite.
+pub(super) struct Diverged;
+
+/// What a learner says of some images.
+pub(super) struct Scored {
+    pub(super) sums: Sums,
+    /// In the order of the images; `None` where a logit is not finite.
+    pub(super) predictions: Vec<Option<usize>>,
+}
+
+impl Scored {
+    /// From per-sample losses and plain logits, row-major.
+    pub(super) fn new(losses: &[f32], logits: &[f32], labels: &[u32], classes: usize) -> Self {
+        let predictions = predict(logits, classes);
+        let right =
+            predictions.iter().zip(labels).filter(|(p, l)| **p == Some(**l as usize)).count();
+        let loss = losses.iter().map(|&l| f64::from(l)).sum();
+        let sums = Sums { loss, correct: right as u64, images: labels.len() as u64 };
+        Self { sums, predictions }
+    }
+}
+
+/// What the loop knows of the images.
+pub(super) struct Images {
+    /// Training images per class.
+    pub(super) class_counts: Vec<u32>,
+    /// Labels of the validation images, in the order of the split.
+    pub(super) val_labels: Vec<u32>,
+}
+
+impl Images {
+    fn train(&self) -> usize {
+        self.class_counts.iter().map(|n| *n as usize).sum()
+    }
+}
 
 /// A run in training.
-pub(super) struct Training<'a, B: FusedBackend> {
+pub(super) struct Training<'a, L> {
     run: &'a RunSpec,
     id: RunId,
     kind: DeviceKind,
-    device: B::Device,
-    feed: &'a mut Feed<B>,
+    images: Images,
     objective: Objective,
-    classifier: Classifier<Autodiff<B>>,
-    optimizer: Optimizer<B>,
+    learner: L,
     progress: Progress,
     /// Since the last time that is in `progress`.
     clock: Instant,
 }
 
-/// A loss or gradient became non-finite.
-struct Diverged;
-
-impl<'a, B: FusedBackend> Training<'a, B> {
+impl<'a, L: Learner> Training<'a, L> {
     /// `run` before its first batch.
     ///
     /// # Errors
@@ -46,74 +100,59 @@ impl<'a, B: FusedBackend> Training<'a, B> {
     pub(super) fn new(
         run: &'a RunSpec,
         kind: DeviceKind,
-        device: B::Device,
-        feed: &'a mut Feed<B>,
+        images: Images,
+        learner: L,
     ) -> Result<Self, TrainError> {
-        let packed = feed.packed();
-        let images = packed.train().len();
-        if images < 2 {
+        let train = images.train();
+        if train < 2 {
             return Err(TrainError::Input(format!(
-                "data set `{}` has {images} training images, but batch norm needs at least 2",
+                "data set `{}` has {train} training images, but at least 2 are needed",
                 run.configuration.dataset.name
             )));
         }
-        let (loss, model) = (&run.configuration.loss, &run.configuration.model);
         let training = &run.configuration.training;
-        let steps = batches_per_epoch(images, training.batch_size as usize) as u64
+        let steps = batches_per_epoch(train, training.batch_size as usize) as u64
             * u64::from(training.epochs);
-        let task = Task {
-            channels: packed.channels(),
-            side: packed.image_size() as usize,
-            classes: packed.class_count(),
-        };
-        Ok(Self {
-            run,
-            id: run.id(),
-            kind,
-            objective: Objective::new(loss, &packed.class_counts(Part::Train), steps),
-            classifier: Classifier::new(model, loss, &task, run.seed, &device),
-            optimizer: Optimizer::new(training.optimizer),
-            progress: Progress::start(),
-            clock: Instant::now(),
-            device,
-            feed,
-        })
+        let objective = Objective::new(&run.configuration.loss, &images.class_counts, steps);
+        let (progress, clock) = (Progress::start(), Instant::now());
+        Ok(Self { run, id: run.id(), kind, images, objective, learner, progress, clock })
     }
 
     /// This run where `checkpoint` left it, or as it is when the checkpoint cannot be used.
     pub(super) fn resumed(mut self, checkpoint: Option<Checkpoint>) -> Self {
-        let Some(checkpoint) = checkpoint else { return self };
+        // One from before the first batch is empty.
+        let Some(checkpoint) = checkpoint.filter(|c| !c.bytes.is_empty()) else { return self };
         let restored =
             Snapshot::read(&checkpoint.bytes, &self.id, self.kind).and_then(|snapshot| {
-                let classifier =
-                    classifier::with_tensors(self.classifier.clone(), snapshot.tensors)?;
-                Some((classifier, snapshot.moments, snapshot.progress))
+                let Snapshot { progress, tensors, moments } = snapshot;
+                self.learner.restore(progress.step, tensors, moments).then_some(progress)
             });
-        let Some((classifier, moments, progress)) = restored else {
-            tracing::warn!(run.id = %self.id, "the checkpoint is damaged or not of this run: starting over");
-            return self;
-        };
-        let moments = classifier::restored_moments(moments, &self.device);
-        self.optimizer =
-            Optimizer::restored(self.run.configuration.training.optimizer, progress.step, moments);
-        self.classifier = classifier;
-        self.progress = progress;
+        match restored {
+            Some(progress) => self.progress = progress,
+            None => {
+                tracing::warn!(run.id = %self.id, "the checkpoint is damaged or not of this run: starting over");
+            }
+        }
         self
     }
 
     /// Trains to the end, or until `observer` orders otherwise.
     pub(super) fn finish(mut self, observer: &mut dyn Observer) -> Outcome {
         let training = &self.run.configuration.training;
-        let images = self.feed.packed().train().len();
+        let images = self.images.train();
         while self.progress.epoch < training.epochs {
             let epoch = self.progress.epoch;
             let batches = epoch_batches(images, training.batch_size as usize, self.run.seed, epoch);
             for examples in &batches[self.progress.batch as usize..] {
-                if let Err(Diverged) = self.step(examples) {
-                    return Outcome::Finished(self.result(TrainingEnd::Diverged {
-                        epoch: epoch + 1,
-                        step: self.progress.step,
-                    }));
+                let step = self.progress.step;
+                let learning_rate = self.learning_rate(step);
+                let batch = Batch { examples, epoch, step, learning_rate };
+                match self.learner.step(&batch, &self.objective) {
+                    Ok(sums) => self.progress.sums.add(sums),
+                    Err(Diverged) => {
+                        let end = TrainingEnd::Diverged { epoch: epoch + 1, step };
+                        return Outcome::Finished(self.result(end));
+                    }
                 }
                 self.progress.step += 1;
                 self.progress.batch += 1;
@@ -132,77 +171,31 @@ impl<'a, B: FusedBackend> Training<'a, B> {
         Outcome::Finished(self.result(TrainingEnd::Completed))
     }
 
-    /// One optimizer step on the training images `examples`.
-    fn step(&mut self, examples: &[usize]) -> Result<(), Diverged> {
-        let training = &self.run.configuration.training;
-        let (seed, epoch) = (self.run.seed, self.progress.epoch);
-        let views =
-            Tensor::from_inner(self.feed.training_batch(examples, training.augment, seed, epoch));
-        let labels: Vec<u32> =
-            examples.iter().map(|&e| self.feed.packed().train_labels()[e]).collect();
-        let targets = Targets::new(&labels, self.classes(), &self.device);
-
-        let features = self.classifier.backbone.features_train(views);
-        let Evaluation { per_sample, logits } =
-            self.objective.evaluate(&self.classifier.head, features, &targets, self.progress.step);
-        let mut gradients = per_sample.clone().mean().backward();
-        let gradients = ParameterGradients::of(&self.classifier, &mut gradients);
-
-        // One transfer for everything the host must know: a device waits for each of them.
-        let parts = [
-            Some(per_sample.inner()),
-            Some(logits.inner().reshape([-1])),
-            gradients.squared_norms(),
-        ];
-        let told = numbers(Tensor::cat(parts.into_iter().flatten().collect(), 0));
-        let (scores, squared_norms) = told.split_at(labels.len() * (1 + self.classes()));
-        let sums = scored(scores, &labels, self.classes()).0;
-        let norm = global_norm(squared_norms);
-        if !sums.loss.is_finite() || !norm.is_finite() {
-            return Err(Diverged);
-        }
-        let factor = training.clip_norm.map_or(1.0, |largest| clip_factor(norm, largest));
-        let learning_rate = self.learning_rate(self.progress.step);
-        self.classifier =
-            self.optimizer.step(self.classifier.clone(), gradients.scaled(factor), learning_rate);
-        self.progress.sums.add(sums);
-        Ok(())
-    }
-
-    /// What the model in hand says of the validation images; `observer` is asked between batches here too, for on a CPU an
+    /// What the model in hand says of the validation images; `observer` is asked between parts here too, for on a CPU an
     /// evaluation may last long.
     fn evaluated(
         &mut self,
         batches: usize,
         observer: &mut dyn Observer,
     ) -> ControlFlow<Outcome, (Sums, Validation)> {
-        let model = self.classifier.valid();
         let classes = self.classes();
         let lambda = self.objective.lambda(self.last_step()).unwrap_or(0.0);
         let mut sums = Sums::default();
-        let mut correct = Vec::with_capacity(self.feed.packed().val().len());
-        let mut confusion = vec![vec![0; classes]; classes];
-        for index in 0.. {
-            let range = self.feed.validation_range(index);
-            if range.is_empty() {
-                break;
-            }
-            if index > 0 {
+        let mut predictions = Vec::with_capacity(self.images.val_labels.len());
+        for part in 0.. {
+            let Some(scored) = self.learner.evaluate(part, &self.objective, lambda) else { break };
+            sums.add(scored.sums);
+            predictions.extend(scored.predictions);
+            if predictions.len() < self.images.val_labels.len() {
                 self.obey(batches, observer)?;
             }
-            let features = model.backbone.features(self.feed.validation_batch(index));
-            let labels = &self.feed.packed().val_labels()[range];
-            let targets = Targets::new(labels, classes, &self.device);
-            let Evaluation { per_sample, logits } =
-                self.objective.evaluate_at(&model.head, features, &targets, lambda);
-            let told = numbers(Tensor::cat(vec![per_sample, logits.reshape([-1])], 0));
-            let (batch, predictions) = scored(&told, labels, classes);
-            sums.add(batch);
-            for (&label, prediction) in labels.iter().zip(predictions) {
-                correct.push(prediction == Some(label as usize));
-                if let Some(prediction) = prediction {
-                    confusion[label as usize][prediction] += 1;
-                }
+        }
+        let mut correct = Vec::with_capacity(predictions.len());
+        let mut confusion = vec![vec![0; classes]; classes];
+        for (&label, prediction) in self.images.val_labels.iter().zip(predictions) {
+            correct.push(prediction == Some(label as usize));
+            if let Some(prediction) = prediction {
+                confusion[label as usize][prediction] += 1;
             }
         }
         ControlFlow::Continue((
@@ -248,11 +241,8 @@ impl<'a, B: FusedBackend> Training<'a, B> {
 
     fn checkpoint(&mut self) -> Checkpoint {
         self.count_time();
-        let snapshot = Snapshot {
-            progress: self.progress.clone(),
-            tensors: classifier::tensors(&self.classifier),
-            moments: classifier::saved_moments(self.optimizer.moments()),
-        };
+        let (tensors, moments) = self.learner.saved();
+        let snapshot = Snapshot { progress: self.progress.clone(), tensors, moments };
         let Progress { epoch, batch, .. } = self.progress;
         Checkpoint { epoch, batch, bytes: snapshot.written(&self.id, self.kind) }
     }
@@ -278,8 +268,7 @@ impl<'a, B: FusedBackend> Training<'a, B> {
     fn learning_rate(&self, step: u64) -> f64 {
         let training = &self.run.configuration.training;
         let steps_per_epoch =
-            batches_per_epoch(self.feed.packed().train().len(), training.batch_size as usize)
-                as u64;
+            batches_per_epoch(self.images.train(), training.batch_size as usize) as u64;
         let factor = training.schedule.factor(
             step,
             steps_per_epoch,
@@ -295,15 +284,6 @@ impl<'a, B: FusedBackend> Training<'a, B> {
     }
 
     fn classes(&self) -> usize {
-        self.feed.packed().class_count()
+        self.images.class_counts.len()
     }
-}
-
-/// Sums and predictions of a batch from its per-sample losses followed by its plain logits.
-fn scored(told: &[f32], labels: &[u32], classes: usize) -> (Sums, Vec<Option<usize>>) {
-    let (losses, logits) = told.split_at(labels.len());
-    let predictions = predict(logits, classes);
-    let right = predictions.iter().zip(labels).filter(|(p, l)| **p == Some(**l as usize)).count();
-    let loss = losses.iter().map(|&l| f64::from(l)).sum();
-    (Sums { loss, correct: right as u64, images: labels.len() as u64 }, predictions)
 }

@@ -1,6 +1,6 @@
 -- The next run by band, fair share and order, for a slot that asks; and a little maintenance, so that no daemon is needed.
 --
--- Reply: { 'lease', run id, packed run, spec as JSON }
+-- Reply: { 'lease', run id, packed run, spec, its configuration as JSON }
 --        { 'nothing', '1' when the worker is being drained, ms until the next run is due or '' }
 
 local a = args({
@@ -20,12 +20,17 @@ local function seen(run, fence)
   redis.call('ZADD', K.seen, now, holder)
 end
 
+local function granted(id, run)
+  local spec = redis.call('HGET', K.spec, id)
+  return done({ 'lease', id, pack(run, RUN), spec, configuration(spec) })
+end
+
 -- The lease that the lost reply to the same wish gave, if it still stands.
 local before = get(K.worker, holder, WORKER)
 if before and before.request == a.request and before.run then
   local run = get(K.state, before.run, RUN)
   if run and run.st == 'l' and run.fence == before.fence then
-    return done({ 'lease', before.run, pack(run, RUN), redis.call('HGET', K.spec, before.run) })
+    return granted(before.run, run)
   end
 end
 
@@ -95,4 +100,4 @@ if live then
   redis.call('HSET', K.live, id, cmsgpack.pack(told))
 end
 seen(id, run.fence)
-return done({ 'lease', id, pack(run, RUN), redis.call('HGET', K.spec, id) })
+return granted(id, run)

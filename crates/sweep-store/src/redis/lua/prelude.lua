@@ -9,7 +9,7 @@
 
 local K = {}
 for i, name in ipairs({
-  'spec', 'state', 'result', 'live', 'ready', 'shared', 'lease', 'delay', 'sweep', 'document', 'member', 'walk',
+  'spec', 'conf', 'state', 'result', 'live', 'ready', 'shared', 'lease', 'delay', 'sweep', 'document', 'member', 'walk',
   'worker', 'seen', 'drain', 'attempt', 'log', 'ev', 'meta',
 }) do
   K[name] = KEYS[i]
@@ -122,6 +122,11 @@ local function emit_run(what, id, run, name, value)
   emit('{"' .. what .. '":{"run":"' .. id .. '","sweeps":[' .. table.concat(sweeps, ',') .. '],"' .. name .. '":' .. value .. '}}')
 end
 
+-- The JSON of the configuration of a kept spec, `<key>:<seed>`.
+local function configuration(spec)
+  return redis.call('HGET', K.conf, string.match(spec, '^[^:]*'))
+end
+
 -- A place in a line or listing; '!' sorts before every digit, so runs in front go first.
 local function place(sweep, ord, id, front)
   return string.format('%s:%s%010d:%s', sweep, front and '!' or '', ord, id)
@@ -138,7 +143,7 @@ local function first(key, sweep)
 end
 
 local function schedule(band)
-  return KEYS[20 + band]
+  return KEYS[21 + band]
 end
 
 -- The only way in and out of the schedule: in it are the active sweeps below their cap that have a line, at their virtual time.

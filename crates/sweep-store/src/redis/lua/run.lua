@@ -1,7 +1,7 @@
 -- One run with everything known of it. Changes nothing.
 --
 -- Reply: {} when unknown, else { packed run, expiry or due time or '', spec, result or '', step, { metrics, … },
---        { packed attempt, log, … } }
+--        { packed attempt, log, … }, configuration as JSON }
 
 local a = args({ run = 'string' })
 local packed = redis.call('HGET', K.state, a.run)
@@ -25,6 +25,7 @@ for n = 1, run.attempts do
   table.insert(attempts, redis.call('HGET', K.attempt, field))
   table.insert(attempts, redis.call('HGET', K.log, field) or '')
 end
+local spec = redis.call('HGET', K.spec, a.run)
 return {
-  packed, time, redis.call('HGET', K.spec, a.run), redis.call('HGET', K.result, a.run) or '', step, epochs, attempts,
+  packed, time, spec, redis.call('HGET', K.result, a.run) or '', step, epochs, attempts, configuration(spec),
 }

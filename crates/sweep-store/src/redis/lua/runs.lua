@@ -1,6 +1,6 @@
 -- A piece of a sweep's listing, in the order of the sweep. Changes nothing.
 --
--- Reply: { last place visited or '' at the end, { place, packed run, expiry or due time or '', spec, result or '' }, … }
+-- Reply: { last place visited or '' at the end, { key, configuration as JSON, … }, { place, packed run, expiry or due time or '', spec, result or '' }, … }
 
 local a = args({
   sweep = 'string', after = 'string', -- the last place visited before, '' for the start
@@ -14,7 +14,8 @@ if a.after ~= '' then
   from = '(' .. a.after
 end
 local places = redis.call('ZRANGEBYLEX', K.member, from, to, 'LIMIT', 0, a.visit)
-local reply, last = { '' }, ''
+local configurations, has = {}, {}
+local reply, last = { '', configurations }, ''
 for i, found in ipairs(places) do
   last = found
   local id = string.sub(found, -20)
@@ -23,13 +24,20 @@ for i, found in ipairs(places) do
   if a.states == '' or string.find(a.states, st, 1, true) then
     local time = st == 'l' and redis.call('ZSCORE', K.lease, id) or st == 'd' and redis.call('ZSCORE', K.delay, id) or ''
     local result = a.results and st == 's' and redis.call('HGET', K.result, id) or ''
-    table.insert(reply, { found, packed, time, redis.call('HGET', K.spec, id), result })
-    if #reply > a.limit then
+    local spec = redis.call('HGET', K.spec, id)
+    local key = string.match(spec, '^[^:]*')
+    if not has[key] then
+      has[key] = true
+      table.insert(configurations, key)
+      table.insert(configurations, configuration(spec))
+    end
+    table.insert(reply, { found, packed, time, spec, result })
+    if #reply > a.limit + 1 then
       break
     end
   end
 end
-if #reply > a.limit or #places == a.visit then
+if #reply > a.limit + 1 or #places == a.visit then
   reply[1] = last
 end
 return reply

@@ -1,7 +1,8 @@
 -- A sweep and its runs come in. Sent again it changes nothing.
 --
 -- Reply: { 'done', new, known, joined, requeued }
---        { 'differs', run id, stored spec, … }  known runs whose spec is written otherwise; nothing has changed
+--        { 'differs', run id, stored spec, its configuration as JSON, … }  known runs whose spec is written otherwise; nothing
+--        has changed
 --        { 'round', current round, '1' when that is complete }  refused; nothing has changed
 --        { 'cancelled' }  the sweep takes no new round; nothing has changed
 
@@ -9,20 +10,40 @@ local a = args({
   sweep = 'string', -- id
   name = 'string', weight = 'number', band = 'number', cap = 'number?', round = 'number', seeds = 'number',
   document = 'string', -- JSON
-  runs = 'table', -- of { run id, ord, spec as JSON }
+  configurations = 'table', -- of { key, JSON }
+  runs = 'table', -- of { run id, ord, spec as `<key>:<seed>` }
   last = 'boolean', -- all runs of the round have arrived
 })
 
-local known, specs, differing = {}, {}, { 'differs' }
-for _, new in ipairs(a.runs) do
+-- Configurations that are not kept yet.
+local sent, unkept = {}, {}
+for _, pair in ipairs(a.configurations) do
+  local key, text = pair[1], pair[2]
+  sent[key] = text
+  local stored = redis.call('HGET', K.conf, key)
+  if stored and stored ~= text then
+    error('configuration ' .. key .. ' is kept with another content')
+  end
+  unkept[key] = not stored and text or nil
+end
+
+local known, specs, differing, ids = {}, {}, { 'differs' }, {}
+for i, new in ipairs(a.runs) do
+  ids[i] = new[1]
+end
+local kept_specs = #ids > 0 and redis.call('HMGET', K.spec, unpack(ids)) or {}
+for i, new in ipairs(a.runs) do
   local id, spec = new[1], new[3]
-  local stored = specs[id] or redis.call('HGET', K.spec, id)
+  local stored = specs[id] or kept_specs[i]
   if stored and stored ~= spec then
     table.insert(differing, id)
     table.insert(differing, stored)
+    table.insert(differing, configuration(stored) or sent[string.match(stored, '^[^:]*')])
   end
   specs[id] = stored or spec
-  known[id] = get(K.state, id, RUN)
+  if kept_specs[i] then
+    known[id] = get(K.state, id, RUN)
+  end
 end
 if #differing > 1 then
   return differing
@@ -85,19 +106,46 @@ end
 
 local counts = { new = 0, known = 0, joined = 0, requeued = 0 }
 
+-- New runs are written together, a few commands for all of them; until then they stand in `fresh.has` only.
+local fresh = { has = {}, specs = {}, states = {}, places = {} }
+
+-- The row of a new run in two pieces. Only its place differs from run to run; it is packed alone and stands behind each piece:
+-- as third field, `ord`, and at the end of the last, `sweeps`. Packing whole rows would be half of the work of this script.
+local row = pack({
+  st = 'q', home = a.sweep, ord = 0, attempts = 0, errors = 0, losses = 0, stuck = 0, yields = 0, charged = 0,
+  sweeps = { { a.sweep, 0 } },
+}, RUN)
+-- Three bytes say how many fields there are, one is the place 0.
+local before = string.sub(row, 1, 3 + #cmsgpack.pack('q', a.sweep))
+local between = string.sub(row, #before + 2, -2)
+
 local function submit_new(id, ord, spec)
-  redis.call('HSET', K.spec, id, spec)
-  local run = {
-    st = 'q', home = a.sweep, ord = ord, front = false, attempts = 0, errors = 0, losses = 0, stuck = 0, yields = 0,
-    charged = 0, sweeps = { { a.sweep, ord } },
-  }
-  put(K.state, id, run, RUN)
-  redis.call('ZADD', K.member, 0, place(a.sweep, ord, id))
-  stand(id, run)
-  h.q = h.q + 1
-  known[id] = run
+  local key = string.match(spec, '^[^:]*')
+  if unkept[key] then
+    redis.call('HSET', K.conf, key, unkept[key])
+    unkept[key] = nil
+  end
+  local packed_ord = cmsgpack.pack(ord)
+  table.insert(fresh.specs, id)
+  table.insert(fresh.specs, spec)
+  table.insert(fresh.states, id)
+  table.insert(fresh.states, before .. packed_ord .. between .. packed_ord)
+  table.insert(fresh.places, 0)
+  table.insert(fresh.places, place(a.sweep, ord, id))
+  fresh.has[id] = true
   counts.new = counts.new + 1
   return true
+end
+
+local function write_new()
+  if counts.new > 0 then
+    redis.call('HSET', K.spec, unpack(fresh.specs))
+    redis.call('HSET', K.state, unpack(fresh.states))
+    redis.call('ZADD', K.member, unpack(fresh.places))
+    redis.call('ZADD', K.ready, unpack(fresh.places))
+    h.q = h.q + counts.new
+    changed[a.sweep] = true
+  end
 end
 
 local function join(id, run, ord)
@@ -137,11 +185,15 @@ for _, new in ipairs(a.runs) do
   local moved
   if known[id] then
     moved = submit_known(id, known[id], ord)
+  elseif fresh.has[id] then
+    -- A second time in this very call.
+    counts.joined = counts.joined + 1
   else
     moved = submit_new(id, ord, spec)
   end
   news = news or moved
 end
+write_new()
 refresh(a.sweep)
 if (a.last and not again) or reopened then
   h.sealed = h.sealed or (a.last and not again)
