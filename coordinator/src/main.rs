@@ -1,11 +1,10 @@
 //! The `coordinator` binary: the service of the library, for images that hold nothing else.
 
-use std::path::PathBuf;
-
 use anyhow::{Context, Result};
 use clap::Parser;
-use coordinator::service::{self, ServiceArgs, Shelf};
+use coordinator::service::{self, ServiceArgs};
 use sweep_store::AnyStore;
+use sweep_store::blobs::Blobs;
 use tokio_util::sync::CancellationToken;
 
 /// HTTP API over a store of sweeps
@@ -24,9 +23,15 @@ struct Cli {
     /// The pool of workers: the namespace of a Redis store
     #[arg(long, env = "SWEEP_POOL", value_name = "NAME")]
     pool: Option<String>,
-    /// Directory of blobs: data sets, weights, checkpoints
-    #[arg(long, env = "SWEEP_BLOBS", value_name = "DIR", default_value = ".sweep/blobs")]
-    blobs: PathBuf,
+    /// Blobs: data sets, weights, checkpoints, in a directory or at s3://, gs://, az:// (several coordinators need the same)
+    #[arg(
+        long,
+        env = "SWEEP_BLOBS",
+        value_name = "PLACE",
+        default_value = ".sweep/blobs",
+        hide_env_values = true
+    )]
+    blobs: String,
     #[command(flatten)]
     service: ServiceArgs,
 }
@@ -42,9 +47,12 @@ async fn main() -> Result<()> {
         .with_target(false)
         .init();
 
-    let url = service::store_url(&cli.store, cli.pool.as_deref())?;
+    let url = match &cli.pool {
+        Some(pool) => AnyStore::with_pool(&cli.store, pool)?,
+        None => cli.store.clone(),
+    };
     let store = AnyStore::open(&url).context("cannot open the store")?;
-    let blobs = Shelf::open(&cli.blobs).context("cannot open the directory of blobs")?;
+    let blobs = Blobs::open(&cli.blobs, None).context("cannot open the blobs")?;
     let stop = CancellationToken::new();
     on_signals(stop.clone())?;
     service::serve(store, blobs, cli.service, stop, |_| {}).await?;

@@ -13,14 +13,15 @@ mod extract;
 mod feed;
 mod gate;
 mod health;
+mod leftover;
 mod listener;
+mod metrics;
 mod openapi;
 mod problem;
 mod reports;
 mod routes;
 mod runs;
 mod schema;
-mod shelf;
 mod submission;
 mod sweeps;
 mod tokens;
@@ -31,16 +32,15 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Args;
+use sweep_store::blobs::Blobs;
 use sweep_store::{AnyStore, Policy};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-pub use shelf::Shelf;
 pub use tokens::{Role, TOKEN_MIN, Tokens, TokensError};
 
-pub use upkeep::store_url;
-
 use app::{App, Given};
+use metrics::{Metrics, Timed};
 
 /// Connections of the port for probes.
 const PROBES: usize = 64;
@@ -101,14 +101,17 @@ pub enum ServeError {
         /// Each setting, what it is and what to set instead.
         why: String,
     },
-    /// `--pool` with a store that has none, or another one in its URL. Retrying cannot help.
+    /// Blobs behind another coordinator: take its own place instead. Retrying cannot help.
     #[error(
-        "--pool {pool} does not fit the store: only Redis stores have pools, and a `namespace` in the URL must be the same"
+        "the blobs are at {blobs}, but a coordinator needs a directory or a bucket (s3://, gs://, az://)"
     )]
-    Pool {
-        /// As given.
-        pool: String,
+    Blobs {
+        /// Where they are.
+        blobs: String,
     },
+    /// The metrics cannot be made. A fault of ours.
+    #[error("cannot make the metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
     /// A part that runs until the stop ended before. A fault of ours.
     #[error("the {part} ended unasked")]
     Ended {
@@ -123,7 +126,7 @@ pub enum ServeError {
 /// [`ServeError`].
 pub async fn serve(
     store: AnyStore,
-    blobs: Shelf,
+    blobs: Blobs,
     args: ServiceArgs,
     stop: CancellationToken,
     ready: impl FnOnce(SocketAddr),
@@ -131,6 +134,9 @@ pub async fn serve(
     let tokens = args.tokens.as_deref().map(Tokens::read).transpose()?.unwrap_or_default();
     if tokens.is_empty() && !args.listen.ip().is_loopback() {
         return Err(ServeError::Open { listen: args.listen });
+    }
+    if !blobs.is_own() {
+        return Err(ServeError::Blobs { blobs: blobs.to_string() });
     }
     upkeep::check_durability(&store).await?;
     let api = bind(args.listen).await?;
@@ -141,10 +147,12 @@ pub async fn serve(
     let address = api.local_addr().unwrap_or(args.listen);
     // A part that ends unasked ends the others.
     let parts = stop.child_token();
+    let metrics = Metrics::new()?;
     let app = App::new(Given {
-        pool: upkeep::pool(&store),
-        store,
-        shelf: blobs,
+        pool: store.pool().to_owned(),
+        store: Timed::new(store, metrics.clone()),
+        metrics,
+        blobs,
         tokens,
         datasets: args.datasets,
         max_body: args.max_body,
@@ -162,18 +170,18 @@ pub async fn serve(
             listener::serve(probes, routes::probes(&app), PROBES, parts.clone()),
         ));
     }
-    tasks.spawn(part("reader of events", {
-        let app = app.clone();
-        async move { app.feed.run(&app.store, &app.stop).await }
+    let of = app.clone();
+    tasks.spawn(part("reader of events", async move { of.feed.run(&of.store, &of.stop).await }));
+    let of = app.clone();
+    tasks.spawn(part("upkeep", async move {
+        crate::keep(&of.store, &Policy::default(), &of.stop).await;
     }));
-    tasks.spawn(part("upkeep", {
-        let app = app.clone();
-        async move { crate::keep(&app.store, &Policy::default(), &app.stop).await }
-    }));
-    tasks.spawn(part("collector of blobs", {
-        let app = app.clone();
-        async move { upkeep::collect(&app).await }
-    }));
+    let of = app.clone();
+    tasks.spawn(part("collector of blobs", async move { upkeep::collect(&of).await }));
+    let of = app.clone();
+    tasks.spawn(part("look at the store", async move { metrics::watch(&of).await }));
+    let of = app.clone();
+    tasks.spawn(part("counter of events", async move { metrics::count(&of).await }));
     tracing::info!(store = %app.store, listen = %address, pool = app.pool, "the coordinator listens on http://{address}, store {}", app.store);
     ready(address);
     let mut ended = Ok(());

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sweep_store::AnyStore;
+use sweep_store::blobs::Blobs;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::feed::Feed;
+use super::metrics::{Metrics, Timed};
 use super::problem::{Kind, Problem};
-use super::shelf::Shelf;
 use super::tokens::Tokens;
 
 /// Requests answered at a time; further ones are told to come again.
@@ -30,8 +30,9 @@ pub(crate) struct App(Arc<Parts>);
 
 /// The parts of an [`App`].
 pub(crate) struct Parts {
-    pub(crate) store: AnyStore,
-    pub(crate) shelf: Shelf,
+    pub(crate) store: Timed,
+    pub(crate) metrics: Metrics,
+    pub(crate) blobs: Blobs,
     pub(crate) tokens: Tokens,
     pub(crate) feed: Feed,
     /// The namespace of the store: all that `/demand` knows.
@@ -59,8 +60,9 @@ impl std::ops::Deref for App {
 
 /// What an [`App`] is made of.
 pub(crate) struct Given {
-    pub(crate) store: AnyStore,
-    pub(crate) shelf: Shelf,
+    pub(crate) store: Timed,
+    pub(crate) metrics: Metrics,
+    pub(crate) blobs: Blobs,
     pub(crate) tokens: Tokens,
     pub(crate) pool: String,
     pub(crate) datasets: Option<PathBuf>,
@@ -71,10 +73,12 @@ pub(crate) struct Given {
 
 impl App {
     pub(crate) fn new(given: Given) -> Self {
-        let Given { store, shelf, tokens, pool, datasets, max_body, max_blob, stop } = given;
+        let Given { store, metrics, blobs, tokens, pool, datasets, max_body, max_blob, stop } =
+            given;
         Self(Arc::new(Parts {
             store,
-            shelf,
+            metrics,
+            blobs,
             tokens,
             feed: Feed::default(),
             pool,

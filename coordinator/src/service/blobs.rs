@@ -1,26 +1,24 @@
 //! Blobs by digest: packed data sets, weights, checkpoints. Taken in as streams, checked, handed out whole or in ranges.
 
+use std::io;
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
-use std::io::{self, SeekFrom};
-use std::time::Duration;
 use sweep_core::ids::Digest;
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt, AsyncWriteExt};
+use sweep_store::blobs::{BlobError, Reading, live};
 
 use super::app::{App, place};
-use super::extract::{Named, check_length, too_large};
+use super::extract::{self, Named};
 use super::problem::{Kind, Problem, cut};
 use super::schema;
 
 /// A sender that is silent for so long is given up.
 const SILENCE: Duration = Duration::from_secs(30);
-/// Bytes read from disk at a time.
-const PIECE: usize = 256 * 1024;
 
 fn digest(text: &str) -> Result<Digest, Problem> {
     text.parse().map_err(|_| {
@@ -59,7 +57,7 @@ pub(crate) async fn head(
     Named(name): Named<String>,
 ) -> Result<Response, Problem> {
     let digest = digest(&name)?;
-    let bytes = app.shelf.size(&digest).await?.ok_or_else(|| unknown(&digest))?;
+    let bytes = app.blobs.head(&digest).await?.ok_or_else(|| unknown(&digest))?;
     let mut response = StatusCode::OK.into_response();
     describe(response.headers_mut(), &digest);
     response.headers_mut().insert(header::CONTENT_LENGTH, bytes.into());
@@ -79,7 +77,7 @@ pub(crate) async fn get(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let digest = digest(&name)?;
-    let (mut file, size) = app.shelf.file(&digest).await?.ok_or_else(|| unknown(&digest))?;
+    let size = app.blobs.head(&digest).await?.ok_or_else(|| unknown(&digest))?;
     let tag = format!("\"{digest}\"");
     let names = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     if names(header::IF_NONE_MATCH).is_some_and(|tags| tags == "*" || tags.contains(&tag)) {
@@ -89,52 +87,34 @@ pub(crate) async fn get(
     }
     // A range of another version would be one of another blob; there is none.
     let same = names(header::IF_RANGE).is_none_or(|known| known == tag);
-    let range = names(header::RANGE).filter(|_| same).map_or(Part::All, |text| part(text, size));
-    let (status, from, length) = match range {
-        Part::All => (StatusCode::OK, 0, size),
-        Part::Of { from, to } => (StatusCode::PARTIAL_CONTENT, from, to - from + 1),
+    let asked = names(header::RANGE).filter(|_| same).map_or(Part::All, |text| part(text, size));
+    let asked = match asked {
+        Part::All => None,
+        Part::Of { from, to } => Some(from..to + 1),
         Part::Beyond => {
             let text = format!("the blob has {size} bytes");
             let mut response = Problem::new(Kind::Range, text).into_response();
-            response
-                .headers_mut()
-                .insert(header::CONTENT_RANGE, text_header(format!("bytes */{size}")));
+            let told = text_header(format!("bytes */{size}"));
+            response.headers_mut().insert(header::CONTENT_RANGE, told);
             return Ok(response);
         }
     };
-    if from > 0 {
-        file.seek(SeekFrom::Start(from)).await.map_err(Problem::internal)?;
-    }
-    let mut response = Response::new(Body::from_stream(pieces(file, length)));
-    *response.status_mut() = status;
+    let is_part = asked.is_some();
+    let Reading { size, range, bytes } = app.blobs.read(&digest, asked).await?;
+    let mut response = Response::new(Body::from_stream(bytes));
     let headers = response.headers_mut();
     describe(headers, &digest);
-    headers.insert(header::CONTENT_LENGTH, length.into());
-    if status == StatusCode::PARTIAL_CONTENT {
-        let to = from + length - 1;
-        headers.insert(header::CONTENT_RANGE, text_header(format!("bytes {from}-{to}/{size}")));
+    headers.insert(header::CONTENT_LENGTH, (range.end - range.start).into());
+    if is_part {
+        let told = format!("bytes {}-{}/{size}", range.start, range.end - 1);
+        headers.insert(header::CONTENT_RANGE, text_header(told));
+        *response.status_mut() = StatusCode::PARTIAL_CONTENT;
     }
     Ok(response)
 }
 
 fn text_header(text: String) -> HeaderValue {
     HeaderValue::from_str(&text).unwrap_or(HeaderValue::from_static(""))
-}
-
-/// The next `left` bytes of a file.
-fn pieces(file: File, left: u64) -> impl Stream<Item = io::Result<Bytes>> {
-    futures_util::stream::try_unfold((file, left), async |(mut file, left)| {
-        if left == 0 {
-            return Ok(None);
-        }
-        let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-        let mut piece = BytesMut::with_capacity(most);
-        let read = (&mut file).take(most as u64).read_buf(&mut piece).await?;
-        if read == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        Ok(Some((piece.freeze(), (file, left - read as u64))))
-    })
 }
 
 /// What a `Range` header asks for.
@@ -191,48 +171,69 @@ pub(crate) async fn put(
     body: Body,
 ) -> Result<StatusCode, Problem> {
     let digest = digest(&name)?;
-    if super::extract::is_packed(&headers) {
-        return Err(super::extract::packed());
+    if extract::is_packed(&headers) {
+        return Err(extract::packed());
     }
-    check_length(&headers, app.max_blob)?;
-    let known = app.shelf.size(&digest).await?.is_some();
+    extract::check_length(&headers, app.max_blob)?;
     let _place = place(&app.uploads)?;
-    let received = app.shelf.receive()?;
-    let (handle, received) = (received.reopen().map_err(Problem::internal)?, received);
-    let mut file = File::from_std(handle);
-    let mut hasher = blake3::Hasher::new();
-    let mut bytes = 0_u64;
-    let mut stream = body.into_data_stream();
-    loop {
-        let piece = match tokio::time::timeout(SILENCE, stream.next()).await {
-            Ok(None) => break,
-            Ok(Some(Ok(piece))) => piece,
-            Ok(Some(Err(_))) => return Err(Problem::new(Kind::Body, "the body broke off")),
-            Err(_) => {
-                let text = format!("nothing came for {} s", SILENCE.as_secs());
-                return Err(Problem::new(Kind::Slow, text));
-            }
-        };
-        bytes += piece.len() as u64;
-        if bytes > app.max_blob {
-            return Err(too_large(app.max_blob));
-        }
-        hasher.update(&piece);
-        file.write_all(&piece).await.map_err(unwritable)?;
-    }
-    file.flush().await.map_err(unwritable)?;
-    let found = Digest(*hasher.finalize().as_bytes());
-    if found != digest {
-        let text = format!("the {bytes} bytes have the digest {found}, not {digest}");
-        return Err(Problem::new(Kind::Digest, text));
-    }
-    app.shelf.keep(received, digest).await?;
+    let known = app.blobs.head(&digest).await?.is_some();
+    app.blobs.receive(&digest, app.max_blob, arriving(body)).await?;
     Ok(if known { StatusCode::OK } else { StatusCode::CREATED })
 }
 
-fn unwritable(error: io::Error) -> Problem {
-    tracing::warn!(%error, "a blob cannot be written");
-    Problem::new(Kind::Blobs, format!("the blob cannot be written: {}", error.kind()))
+/// The bytes of a body; an error once they stop coming.
+fn arriving(body: Body) -> impl Stream<Item = io::Result<Bytes>> {
+    futures_util::stream::unfold(Some(body.into_data_stream()), async |stream| {
+        let mut stream = stream?;
+        match tokio::time::timeout(SILENCE, stream.next()).await {
+            Ok(None) => None,
+            Ok(Some(Ok(piece))) => Some((Ok(piece), Some(stream))),
+            Ok(Some(Err(error))) => Some((Err(io::Error::other(error)), None)),
+            Err(_) => Some((Err(io::ErrorKind::TimedOut.into()), None)),
+        }
+    })
+}
+
+/// Free a blob that nothing needs: workers do so with checkpoints that newer ones replace
+#[utoipa::path(delete, path = "/api/v1/blobs/{digest}", tag = "blobs",
+    params(("digest" = String, Path, description = "blake3 of its bytes, 64 lower-case hexadecimal digits")),
+    responses((status = 204, description = "It is gone")))]
+pub(crate) async fn delete(
+    State(app): State<App>,
+    Named(name): Named<String>,
+) -> Result<StatusCode, Problem> {
+    let digest = digest(&name)?;
+    if live(&app.store).await?.contains(&digest) {
+        let text = format!("blob {digest} is needed: an unfinished run or a sweep points to it");
+        return Err(Problem::new(Kind::Needed, text));
+    }
+    // Asked first, because some object stores say yes to everything.
+    if app.blobs.head(&digest).await?.is_none() || !app.blobs.delete(&digest).await? {
+        return Err(unknown(&digest));
+    }
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl From<BlobError> for Problem {
+    fn from(error: BlobError) -> Self {
+        let kind = match &error {
+            BlobError::Missing { .. } => Kind::UnknownBlob,
+            BlobError::Damaged { .. } => Kind::Digest,
+            BlobError::TooLarge { limit, .. } => return extract::too_large(*limit),
+            BlobError::Body { source } if source.kind() == io::ErrorKind::TimedOut => {
+                let text = format!("nothing came for {} s", SILENCE.as_secs());
+                return Self::new(Kind::Slow, text);
+            }
+            BlobError::Body { .. } => return Self::new(Kind::Body, "the body broke off"),
+            error if error.is_retryable() => {
+                // The message names files and hosts of ours.
+                tracing::warn!(%error, "the blobs cannot be read or written");
+                return Self::new(Kind::Blobs, "the coordinator's log says more");
+            }
+            _ => return Self::internal(error),
+        };
+        Self::new(kind, error.to_string())
+    }
 }
 
 #[cfg(test)]

@@ -2,8 +2,10 @@
 //! And the bounds of what a client says about data sets.
 
 use std::path::{Component, Path};
+use std::sync::LazyLock;
 
 use sweep_core::dataset::DataSetInfo;
+use sweep_core::ids::Digest;
 use sweep_core::sweep::{Document, Input, InputFile};
 use sweep_data::DataSet;
 use sweep_store::Reads;
@@ -153,10 +155,11 @@ pub(crate) fn check(infos: &[DataSetInfo]) -> Result<(), Problem> {
 
 /// Whether workers have this data set without fetching anything.
 pub(crate) fn is_built_in(info: &DataSetInfo) -> bool {
-    let known = sweep_data::BUILT_IN.iter().filter_map(|name| DataSet::builtin(name)?.ok());
-    known
-        .into_iter()
-        .any(|set| (set.info().content, set.info().split) == (info.content, info.split))
+    static KNOWN: LazyLock<Vec<(Digest, Digest)>> = LazyLock::new(|| {
+        let sets = sweep_data::BUILT_IN.iter().filter_map(|name| DataSet::builtin(name)?.ok());
+        sets.map(|set| (set.info().content, set.info().split)).collect()
+    });
+    KNOWN.contains(&(info.content, info.split))
 }
 
 #[cfg(test)]

@@ -261,3 +261,98 @@ impl Follower {
         format!("id: {}\nevent: {name}\ndata: {data}\n\n", event.cursor.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sweep_core::ids::Timestamp;
+    use sweep_store::AnyStore;
+    use sweep_store::blobs::Blobs;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::service::app::Given;
+    use crate::service::metrics::{Metrics, Timed};
+    use crate::service::tokens::Tokens;
+
+    fn app() -> (tempfile::TempDir, App) {
+        let dir = tempfile::tempdir().unwrap();
+        let metrics = Metrics::new().unwrap();
+        let store = Timed::new(AnyStore::open("sqlite::memory:").unwrap(), metrics.clone());
+        let blobs = Blobs::directory(dir.path()).unwrap();
+        let app = App::new(Given {
+            store,
+            metrics,
+            blobs,
+            tokens: Tokens::default(),
+            pool: "default".to_owned(),
+            datasets: None,
+            max_body: 1000,
+            max_blob: 1000,
+            stop: CancellationToken::new(),
+        });
+        (dir, app)
+    }
+
+    fn tell(app: &App, numbers: std::ops::Range<u32>) {
+        for number in numbers {
+            let cursor = EventCursor(number.to_string());
+            let kind = EventKind::Drain { worker: "w".to_owned() };
+            let event = Event { cursor: cursor.clone(), at: Timestamp(0), kind };
+            app.feed.tell(cursor, [News::Event(event.into())]);
+        }
+    }
+
+    fn follower(app: &App) -> Follower {
+        let (at, news) = app.feed.listen().unwrap();
+        let permit = place(&app.streams).unwrap();
+        let quiet_at = Instant::now() + KEEP_ALIVE;
+        let (app, stage) = (app.clone(), Stage::Begin);
+        Follower { app, about: None, news, at, stage, told: None, quiet_at, _permit: permit }
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_too_slow_is_told_to_begin_anew_and_then_misses_nothing() {
+        let (_dir, app) = app();
+        tell(&app, 0..1);
+        let mut follower = follower(&app);
+        assert_eq!(follower.next().await.unwrap(), "id: 0\n\n");
+        tell(&app, 1..6000);
+        assert_eq!(follower.next().await.unwrap(), "id: 5999\nevent: reset\ndata: {}\n\n");
+        tell(&app, 6000..6001);
+        assert!(follower.next().await.unwrap().starts_with("id: 6000\nevent: drain\ndata: {"));
+    }
+
+    #[tokio::test]
+    async fn what_was_replayed_ahead_of_the_feed_is_not_told_again() {
+        let (_dir, app) = app();
+        tell(&app, 0..1);
+        let mut follower = follower(&app);
+        // The store was read up to 3, the feed only up to 0.
+        follower.stage = Stage::Skip { through: EventCursor("3".to_owned()) };
+        tell(&app, 1..5);
+        assert!(follower.next().await.unwrap().starts_with("id: 4\n"));
+    }
+
+    #[tokio::test]
+    async fn a_stream_ends_with_the_service() {
+        let (_dir, app) = app();
+        tell(&app, 0..1);
+        let mut follower = follower(&app);
+        app.stop.cancel();
+        assert_eq!(follower.next().await, None);
+    }
+
+    #[tokio::test]
+    async fn a_quiet_client_hears_how_far_it_is() {
+        let (_dir, app) = app();
+        tell(&app, 0..1);
+        let mut follower = follower(&app);
+        follower.about = Some("aaaaaaaaaaaaaaaaaaaa".parse().unwrap());
+        assert_eq!(follower.next().await.unwrap(), "id: 0\n\n");
+        tell(&app, 1..4);
+        follower.quiet_at = Instant::now();
+        assert_eq!(follower.next().await.unwrap(), "id: 3\n\n");
+        follower.quiet_at = Instant::now();
+        assert_eq!(follower.next().await.unwrap(), ": \n\n");
+    }
+}

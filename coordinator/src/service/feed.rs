@@ -46,12 +46,22 @@ impl Feed {
         told.at.clone().map(|at| (at, told.sender.subscribe()))
     }
 
+    /// Whether the store was read once: from then on there is something to listen to.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).at.is_some()
+    }
+
+    /// Everything that is told from now on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<News> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).sender.subscribe()
+    }
+
     /// How many listen.
     pub(crate) fn listeners(&self) -> usize {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).sender.receiver_count()
     }
 
-    fn tell(&self, at: EventCursor, news: impl IntoIterator<Item = News>) {
+    pub(crate) fn tell(&self, at: EventCursor, news: impl IntoIterator<Item = News>) {
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for one in news {
             // Nobody listening is no fault.

@@ -1,9 +1,9 @@
 //! What stands before every route: its role, the number of requests at a time, its time.
 
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -150,6 +150,22 @@ pub(crate) async fn headers(request: Request, next: Next) -> Response {
     ] {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
+    response
+}
+
+/// Measures every answer, by the template of its route.
+pub(crate) async fn measure(State(app): State<App>, request: Request, next: Next) -> Response {
+    let route = request.extensions().get::<MatchedPath>().cloned();
+    let method = match request.method().as_str() {
+        known @ ("GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE") => known.to_owned(),
+        _ => "other".to_owned(),
+    };
+    let begun = Instant::now();
+    let response = next.run(request).await;
+    let route = route.as_ref().map_or("none", MatchedPath::as_str);
+    let (status, seconds) = (response.status().as_u16(), begun.elapsed().as_secs_f64());
+    app.metrics.answered(route, &method, status, seconds);
+    tracing::debug!(method, route, status, seconds, "answered");
     response
 }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::http::header;
+use axum::response::IntoResponse;
 use sweep_store::Store;
 
 use super::app::App;
@@ -28,8 +28,13 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<&'static str, Probl
         return Err(Problem::new(Kind::Busy, "the coordinator is stopping"));
     }
     match tokio::time::timeout(READY, app.store.event_cursor()).await {
-        Ok(Ok(_)) => Ok("ready\n"),
-        Ok(Err(error)) => Err(error.into()),
+        Ok(Ok(_)) if app.feed.has_begun() => Ok("ready\n"),
+        Ok(Ok(_)) => Err(Problem::new(Kind::Store, "the store's events have not been read yet")),
+        Ok(Err(error)) => {
+            // Anybody may ask: where the store is stays in the log.
+            tracing::warn!(%error, "the store does not answer");
+            Err(Problem::new(Kind::Store, "the store does not answer"))
+        }
         Err(_) => Err(Problem::new(
             Kind::Store,
             format!("the store did not answer within {} s", READY.as_secs()),
@@ -40,6 +45,7 @@ pub(crate) async fn readyz(State(app): State<App>) -> Result<&'static str, Probl
 /// Metrics for Prometheus
 #[utoipa::path(get, path = "/metrics", tag = "service",
     responses((status = 200, description = "Text format 0.0.4", body = String, content_type = "text/plain")))]
-pub(crate) async fn metrics(State(_app): State<App>) -> Response {
-    StatusCode::NOT_FOUND.into_response()
+pub(crate) async fn metrics(State(app): State<App>) -> Result<impl IntoResponse, Problem> {
+    let text = app.metrics.text().map_err(Problem::internal)?;
+    Ok(([(header::CONTENT_TYPE, prometheus::TEXT_FORMAT)], text))
 }

@@ -1,6 +1,9 @@
 //! The API's description (OpenAPI 3.1), made from the handlers and the table of routes.
 
-use axum::Json;
+use std::sync::LazyLock;
+
+use axum::http::header;
+use axum::response::IntoResponse;
 use serde_json::Value;
 use utoipa::OpenApi;
 use utoipa::openapi::path::{HttpMethod, Operation, PathItem};
@@ -18,10 +21,10 @@ use super::{blobs, events, health, reports, runs, schema, submission, sweeps};
     paths(
         submission::submit, sweeps::list, sweeps::get, sweeps::change, sweeps::runs, sweeps::pause, sweeps::resume, sweeps::cancel,
         sweeps::retry, sweeps::reported, reports::report, events::of_sweep, events::all, runs::get, runs::curves, sweeps::run_states,
-        runs::workers, runs::drain, runs::demand, blobs::head, blobs::get, blobs::put, document, health::healthz, health::readyz,
+        runs::workers, runs::drain, runs::demand, blobs::head, blobs::get, blobs::put, blobs::delete, document, health::healthz, health::readyz,
         health::metrics,
     ),
-    components(schemas(schema::Problem, schema::Event)),
+    components(schemas(schema::Problem, schema::Event, schema::Format, schema::StateName)),
     tags(
         (name = "sweeps", description = "Submit, list, steer, report"),
         (name = "runs", description = "One run: state, attempts, curves"),
@@ -35,8 +38,9 @@ struct Described;
 /// This description
 #[utoipa::path(get, path = "/api/v1/openapi.json", tag = "service",
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json")))]
-pub(crate) async fn document() -> Json<Value> {
-    Json(whole())
+pub(crate) async fn document() -> impl IntoResponse {
+    static TEXT: LazyLock<String> = LazyLock::new(|| whole().to_string());
+    ([(header::CONTENT_TYPE, "application/json")], TEXT.as_str())
 }
 
 /// The description with the role and the problems of each route.

@@ -69,6 +69,8 @@ kinds! {
     Ambiguous = 409 "ambiguous" "more than one is meant";
     /// Files that the sweep needs are not here: `missing` lists them. Upload them and send the sweep again.
     MissingInputs = 409 "missing-inputs" "files of the sweep are missing";
+    /// A blob that something points to.
+    Needed = 409 "needed" "it is needed";
     /// The sweep is in a state that does not allow this.
     Conflict = 409 "conflict" "not in this state";
     /// More bytes than allowed.

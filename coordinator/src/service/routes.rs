@@ -4,7 +4,7 @@ use axum::Router;
 use axum::http::{HeaderMap, Version, header};
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get, head, patch, post, put};
+use axum::routing::{MethodRouter, delete, get, head, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use utoipa::openapi::path::HttpMethod;
@@ -13,7 +13,7 @@ use super::app::App;
 use super::gate::{self, Access, Gate, Pace};
 use super::problem::{self, Kind, Problem};
 use super::tokens::Role;
-use super::{blobs, events, health, openapi, reports, runs, submission, sweeps};
+use super::{blobs, events, health, leftover, openapi, reports, runs, submission, sweeps};
 
 /// One route.
 pub(crate) struct Route {
@@ -26,7 +26,7 @@ pub(crate) struct Route {
 
 /// All routes.
 pub(crate) fn table() -> Vec<Route> {
-    use HttpMethod::{Get, Head, Patch, Post, Put};
+    use HttpMethod::{Delete, Get, Head, Patch, Post, Put};
     use Pace::{Probe, Quick, Slow, Stream};
     const READ: Access = Access::Needs(Role::Read);
     const SUBMIT: Access = Access::Needs(Role::Submit);
@@ -56,6 +56,7 @@ pub(crate) fn table() -> Vec<Route> {
         route(Head, "/api/v1/blobs/{digest}", READ, Quick, head(blobs::head)),
         route(Get, "/api/v1/blobs/{digest}", READ, Stream, get(blobs::get)),
         route(Put, "/api/v1/blobs/{digest}", SUBMIT, Stream, put(blobs::put)),
+        route(Delete, "/api/v1/blobs/{digest}", SUBMIT, Quick, delete(blobs::delete)),
         route(Get, "/api/v1/demand", READ, Quick, get(runs::demand)),
         route(Get, "/api/v1/openapi.json", Access::Open, Quick, get(openapi::document)),
         route(Get, "/healthz", Access::Open, Probe, get(health::healthz)),
@@ -84,6 +85,8 @@ pub(crate) fn router(app: &App) -> Router {
         .layer(from_fn(problem::render))
         .layer(from_fn(gate::headers))
         .layer(CompressionLayer::new().compress_when(is_worth_packing))
+        .layer(from_fn_with_state(app.clone(), gate::measure))
+        .layer(from_fn(leftover::read_on))
         .with_state(app.clone())
 }
 
@@ -126,4 +129,48 @@ fn is_worth_packing(
     let kind = text(header::CONTENT_TYPE).unwrap_or_default();
     let is_text = kind.starts_with("text/") || kind.starts_with("application/json");
     long && is_text && !kind.starts_with("text/event-stream")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_and_everything_described_is_a_route() {
+        let document = openapi::whole();
+        assert!(document["openapi"].as_str().is_some_and(|version| version.starts_with("3.1.")));
+        let mut described = BTreeSet::new();
+        for (path, item) in document["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                described.insert(format!("{method} {path}"));
+                assert!(operation["summary"].is_string(), "{method} {path} has no summary");
+                assert!(operation["security"].is_array(), "{method} {path} has no role");
+                let problem =
+                    &operation["responses"]["default"]["content"]["application/problem+json"];
+                assert_eq!(problem["schema"]["$ref"], "#/components/schemas/Problem");
+            }
+        }
+        let name = |route: &Route| {
+            let method = serde_json::to_value(&route.method).unwrap();
+            format!("{} {}", method.as_str().unwrap(), route.path)
+        };
+        let routes: BTreeSet<_> = table().iter().map(name).collect();
+        assert_eq!(routes.len(), table().len());
+        assert_eq!(routes, described);
+    }
+
+    #[test]
+    fn every_shape_that_is_named_is_there() {
+        let document = openapi::whole();
+        let text = document.to_string();
+        let shapes = document["components"]["schemas"].as_object().unwrap();
+        for part in text.split("#/components/schemas/").skip(1) {
+            let name = part.split('"').next().unwrap();
+            assert!(shapes.contains_key(name), "{name}");
+        }
+        let problems = document["x-problems"].as_array().unwrap();
+        assert_eq!(problems.len(), Kind::ALL.len());
+    }
 }

@@ -76,7 +76,6 @@ pub(crate) struct SubmissionRecord {
 
 /// A sweep.
 #[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(crate) struct SweepStatus {
     id: Id,
     name: String,

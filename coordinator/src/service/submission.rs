@@ -177,7 +177,7 @@ struct Checked {
 async fn inputs(app: &App, plan: &Plan, given: Vec<InputFile>) -> Result<Checked, Problem> {
     let mut missing = Vec::new();
     for input in &given {
-        match app.shelf.size(&input.digest).await? {
+        match app.blobs.head(&input.digest).await? {
             Some(bytes) if bytes == input.bytes => {}
             Some(bytes) => {
                 let text = format!(

@@ -101,14 +101,43 @@ fn gone(id: &SweepId) -> Problem {
 }
 
 /// Which runs, and whether with results.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct RunsQuery {
-    state: Option<String>,
-    #[serde(default)]
+#[derive(Default)]
+struct RunsQuery {
+    states: Vec<StateName>,
     results: bool,
-    cursor: Option<String>,
+    cursor: Option<PageCursor>,
     limit: Option<u32>,
+}
+
+impl RunsQuery {
+    /// Several states may be asked for by several `state`, too.
+    fn read(pairs: Vec<(String, String)>) -> Result<Self, Problem> {
+        let mut query = Self::default();
+        for (key, value) in pairs {
+            let wrong = |allowed: &str| {
+                let text = format!("`{key}` is `{}`, but must be {allowed}", cut(&value));
+                Problem::new(Kind::Query, text)
+            };
+            match key.as_str() {
+                "state" => query.states.extend(states(&value)?),
+                "results" => {
+                    query.results = value.parse().map_err(|_| wrong("true or false"))?;
+                }
+                "cursor" => query.cursor = Some(PageCursor(value)),
+                "limit" => {
+                    query.limit = Some(value.parse().map_err(|_| wrong("a number"))?);
+                }
+                _ => {
+                    let text = format!(
+                        "unknown key `{}` (known: state, results, cursor, limit)",
+                        cut(&key)
+                    );
+                    return Err(Problem::new(Kind::Query, text));
+                }
+            }
+        }
+        Ok(query)
+    }
 }
 
 /// The runs of a sweep, in its order
@@ -122,13 +151,12 @@ pub(crate) struct RunsQuery {
 pub(crate) async fn runs(
     State(app): State<App>,
     Named(sweep): Named<String>,
-    Asked(asked): Asked<RunsQuery>,
+    Asked(asked): Asked<Vec<(String, String)>>,
 ) -> Result<Json<RunPage>, Problem> {
-    let limit = limit(asked.limit)?;
-    let states = asked.state.as_deref().map(states).transpose()?.unwrap_or_default();
-    let cursor = asked.cursor.map(PageCursor);
+    let RunsQuery { states, results, cursor, limit: asked } = RunsQuery::read(asked)?;
+    let limit = limit(asked)?;
     let found = find(&app.store, Some(&sweep)).await?;
-    let page = app.store.runs(&found.id, &states, asked.results, cursor.as_ref(), limit);
+    let page = app.store.runs(&found.id, &states, results, cursor.as_ref(), limit);
     Ok(Json(page.await?))
 }
 

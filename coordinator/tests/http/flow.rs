@@ -29,7 +29,7 @@ async fn a_sweep_is_submitted_trained_and_reported() {
 
         world.train().await;
         let page =
-            world.json("/api/v1/sweeps/small/runs?state=succeeded&limit=4&results=true").await;
+            world.json("/api/v1/sweeps/small/runs?state=succeeded,failed&state=cancelled&limit=4&results=true").await;
         assert_eq!(page["runs"].as_array().unwrap().len(), 4);
         assert_eq!(page["runs"][0]["result"]["device"], "fake");
         let next = page["next"].as_str().unwrap();

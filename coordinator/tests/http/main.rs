@@ -2,8 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod files;
 mod flow;
+mod security;
 #[path = "../../../crates/sweep-store/tests/server/mod.rs"]
 #[allow(dead_code, reason = "not every part is used here")]
 mod server;
+mod shapes;
+mod streams;
 mod world;

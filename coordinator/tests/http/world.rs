@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Parser;
-use coordinator::service::{ServeError, ServiceArgs, Shelf, serve};
+use coordinator::service::{ServeError, ServiceArgs, serve};
 use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 use sweep_core::dataset::DataSetInfo;
@@ -53,7 +53,6 @@ pub(crate) struct World {
     pub(crate) address: SocketAddr,
     pub(crate) blobs: PathBuf,
     client: Client,
-    token: Option<String>,
     pub(crate) stop: CancellationToken,
     serving: Option<JoinHandle<Result<(), ServeError>>>,
     _dir: Option<Arc<tempfile::TempDir>>,
@@ -86,8 +85,9 @@ impl World {
         let (stop, args) = (CancellationToken::new(), flags(more));
         let (tell, told) = oneshot::channel();
         let serving = tokio::spawn({
-            let (store, stop, shelf) = (store.clone(), stop.clone(), Shelf::open(&blobs).unwrap());
-            async move { serve(store, shelf, args, stop, |at| tell.send(at).unwrap()).await }
+            let (store, stop, own) =
+                (store.clone(), stop.clone(), Blobs::directory(&blobs).unwrap());
+            async move { serve(store, own, args, stop, |at| tell.send(at).unwrap()).await }
         });
         let address = match told.await {
             Ok(address) => address,
@@ -98,7 +98,6 @@ impl World {
             address,
             blobs,
             client: client(),
-            token: None,
             stop,
             serving: Some(serving),
             _dir: None,
@@ -118,22 +117,12 @@ impl World {
         tokio::time::timeout(PATIENCE, asking).await.expect("the service does not become ready");
     }
 
-    /// The same service, asked with this token.
-    pub(crate) fn with_token(mut self, token: &str) -> Self {
-        self.token = Some(token.to_owned());
-        self
-    }
-
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self.client.request(method, self.url(path));
-        match &self.token {
-            Some(token) => request.bearer_auth(token),
-            None => request,
-        }
+        self.client.request(method, self.url(path))
     }
 
     pub(crate) async fn get(&self, path: &str) -> Response {

@@ -20,7 +20,7 @@ pub(crate) fn coordinator(args: &CoordinatorArgs, global: &Global) -> Result<End
     let services = &args.services;
     runtime()?.block_on(async {
         let store = services.store(global)?;
-        let blobs = service::Shelf::open(&Home::new(global).blobs())?;
+        let blobs = services.blobs(global)?;
         let stop = CancellationToken::new();
         stopping::on_signals(stop.clone(), || eprintln!("stopping (once more to leave at once)"))
             .context("cannot listen for Ctrl-C")?;
