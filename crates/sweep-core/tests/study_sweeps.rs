@@ -1,4 +1,5 @@
 //! The sweeps people start from: each is read, spans what its comments say, and plans on data sets with the study's counts.
+#![allow(clippy::unwrap_used, reason = "a test may panic, also in its helpers")]
 
 mod common;
 

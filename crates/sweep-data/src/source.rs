@@ -102,7 +102,7 @@ pub(crate) fn find(
                 let found = if path.exists() { "is no folder" } else { "is not there" };
                 tried.push((
                     source,
-                    missing_folder(manifest, &path),
+                    Some(missing_folder(manifest, &path)),
                     found_text("folder", &path, found),
                 ));
             }
@@ -111,7 +111,14 @@ pub(crate) fn find(
                 let path = match &archive.at {
                     ArchiveAt::Path(path) => beside.join(path),
                     ArchiveAt::Url(url) => {
-                        downloaded(manifest, source, url, &known, &cache, opening)?
+                        match downloaded(manifest, source, url, &known, &cache, opening) {
+                            // One place of several: what was missing in the others belongs beside it.
+                            Err(error) if manifest.sources.len() > 1 && is_missing(&error) => {
+                                tried.push((source, None, missing_text(&error)));
+                                continue;
+                            }
+                            path => path?,
+                        }
                     }
                 };
                 if path.is_file() {
@@ -122,15 +129,15 @@ pub(crate) fn find(
                 let reason =
                     format!("{found} (`path` is relative to the manifest){}", obtain(manifest));
                 let problem = Problem::Archive { archive: path.display().to_string(), reason };
-                tried.push((source, problem, text));
+                tried.push((source, Some(problem), text));
             }
         }
     }
     Err(nowhere(manifest, tried))
 }
 
-fn nowhere(manifest: &Manifest, tried: Vec<(&Source, Problem, String)>) -> LoadError {
-    if let [(source, problem, _)] = tried.as_slice() {
+fn nowhere(manifest: &Manifest, tried: Vec<(&Source, Option<Problem>, String)>) -> LoadError {
+    if let [(source, Some(problem), _)] = tried.as_slice() {
         return manifest.error(source.spot, problem.clone()).into();
     }
     let n = tried.len();
@@ -142,6 +149,25 @@ fn nowhere(manifest: &Manifest, tried: Vec<(&Source, Problem, String)>) -> LoadE
         obtain: obtain(manifest),
     };
     manifest.error(manifest.spots.source, problem).into()
+}
+
+/// Whether a download failed because there is no way to it, as opposed to bringing the wrong thing.
+#[cfg(feature = "fetch")]
+fn is_missing(error: &LoadError) -> bool {
+    matches!(error, LoadError::Fetch(error) if error.is_unreachable())
+}
+
+#[cfg(not(feature = "fetch"))]
+fn is_missing(error: &LoadError) -> bool {
+    matches!(error, LoadError::Manifest(_))
+}
+
+/// What is missing, without the place in the manifest.
+fn missing_text(error: &LoadError) -> String {
+    match error {
+        LoadError::Manifest(error) => error.problem.to_string(),
+        other => other.to_string(),
+    }
 }
 
 fn found_text(what: &str, path: &Path, found: &str) -> String {

@@ -430,3 +430,25 @@ fn an_archive_may_take_the_place_of_the_sources() {
     let set = DataSet::open(&place.root.path().join("pets.yaml"), &opening).unwrap();
     assert_eq!(set.info().train, [4, 4]);
 }
+
+#[cfg(not(feature = "fetch"))]
+#[test]
+fn a_program_that_does_not_download_says_where_the_archive_belongs_and_reads_it_there() {
+    let archive = zipped(&pets());
+    let sha256 = Sha256::of(&archive);
+    let source = format!(
+        "source: {{ archive: {{ url: 'https://host/a/pets.zip?x=1', sha256: '{sha256}' }} }}"
+    );
+    let place = Place::new(b"", &source);
+    let message = place.refused();
+    assert!(
+        message.contains("this program does not download: get https://host/a/pets.zip"),
+        "{message}"
+    );
+    let (_, rest) = message.split_once("put it at `").unwrap();
+    let (path, _) = rest.split_once('`').unwrap();
+    assert!(path.ends_with("-pets.zip"), "{path}");
+    std::fs::create_dir_all(Path::new(path).parent().unwrap()).unwrap();
+    std::fs::write(path, &archive).unwrap();
+    assert_eq!(place.open().unwrap().info().train, [4, 4]);
+}

@@ -443,3 +443,29 @@ fn a_data_set_comes_from_a_url_and_the_second_time_from_the_cache() {
     let error = open(root.path(), &server.url(), &"0".repeat(64)).unwrap_err();
     assert!(error.is_input() && error.to_string().contains("has sha256"), "{error}");
 }
+
+#[test]
+fn where_a_download_is_one_place_of_several_all_of_them_are_named() {
+    let server = Server::new(|_, _| Answer::new("404 Not Found", "Content-Length: 0\r\n", b""));
+    let root = tempfile::tempdir().unwrap();
+    let sha256 = "0".repeat(64);
+    let manifest = format!(
+        "name: pets\nclasses: [cat, dog]\nobtain: ask a vet\nsources:\n  - folder: pets\n  - archive: {{ url: '{}', sha256: '{sha256}' }}\nexpect: {{ train: {{ cat: 4 }}, val: {{ cat: 1 }} }}\n",
+        server.url()
+    );
+    support::write(root.path(), "pets.yaml", manifest.as_bytes());
+    let cache = root.path().join("cache");
+    let opening = Opening { cache: Some(&cache), ..Opening::default() };
+    let error = DataSet::load_with("pets.yaml", root.path(), &opening).unwrap_err().to_string();
+    println!("{error}");
+    for words in [
+        "pets.yaml:5:",
+        "in none of the 2 places",
+        "pets` is not there",
+        "the server says 404 Not Found; get the file elsewhere and put it at",
+        "it must hold 5 images",
+        "to obtain it: ask a vet",
+    ] {
+        assert!(error.contains(words), "`{words}` is not in: {error}");
+    }
+}
