@@ -1,9 +1,9 @@
 //! Head mode: one hundred whole runs (10 losses × 10 seeds) on cached features, through the trainer, in turns with a peer.
 //!
-//! `bench_head IMAGES FOLDER TURNS`: IMAGES holds the pictures of `sweeps/datasets/fruits.yaml`; FOLDER gets packed pictures, features
-//! (ResNet-50 at 224, random weights, some minutes once), and for the peer `task.json` and `starts.f32`: labels, orders of batches
-//! and starting weights of every run. Prints one JSON line with losses of all epochs of all runs, then one with seconds for each line
-//! read. `bench/head.py` drives it.
+//! `bench_head IMAGES FOLDER TURNS`: IMAGES holds the pictures of `sweeps/datasets/fruits.yaml`, for their number and labels; FOLDER
+//! gets features of 2048 numbers each, drawn, with the spread of a trained ResNet-50's, put into the trainer's own cache; and for the
+//! peer `task.json` and `starts.f32`: settings, labels, orders of batches and starting weights of every run. Prints one JSON line with
+//! the losses of all epochs of all runs, then one with seconds for each line read. `bench/head.py` drives it.
 
 use std::io::{BufRead, Write};
 use std::num::NonZeroUsize;
@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use sweep_core::loss::{Loss, Sigma};
 use sweep_core::model::{Backbone, Model, Weights};
-use sweep_core::result::{EpochMetrics, RunResult};
+use sweep_core::result::{DeviceKind, EpochMetrics, RunResult};
 use sweep_core::run::{Configuration, RunSpec};
 use sweep_core::trainer::{Checkpoint, Observer, Order, Outcome, Trainer};
 use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
@@ -21,20 +21,22 @@ use sweep_data::{DataSet, Packed};
 use sweep_train::device::Resolved;
 use sweep_train::feed::epoch_batches;
 use sweep_train::frozen::HeadNumbers;
+use sweep_train::frozen::cache::{Cache, Key, Look};
+use sweep_train::rng::KeyedRng;
 use sweep_train::trainer::BurnTrainer;
 
 const EPOCHS: u32 = 30;
 const BATCH: u32 = 32;
 const FEATURES: usize = 2048;
 const SEEDS: u64 = 10;
+/// Of the packed pictures, which nobody looks at.
+const SIDE: u32 = 64;
 
 struct Silent;
 
 impl Observer for Silent {
     fn batch(&mut self, epoch: u32, batch: u32, batches: u32) -> Order {
-        if epoch == 0 {
-            eprint!("\rfeatures: batch {batch} of {batches}");
-        }
+        assert!(epoch > 0, "features are computed ({batch} of {batches}) that should be cached");
         Order::Continue
     }
     fn epoch(&mut self, _: &EpochMetrics) {}
@@ -61,9 +63,9 @@ fn runs(set: &DataSet) -> Vec<RunSpec> {
         mode: Mode::Head,
         epochs: EPOCHS,
         batch_size: BATCH,
-        image_size: 224,
+        image_size: SIDE,
         optimizer: Optimizer::Sgd {
-            learning_rate: 0.05,
+            learning_rate: 0.002,
             momentum: 0.9,
             nesterov: false,
             weight_decay: 5e-4,
@@ -112,10 +114,39 @@ fn describe(runs: &[RunSpec], packed: &Packed, folder: &Path) -> std::io::Result
         .collect();
     let task = serde_json::json!({
         "runs": described, "orders": orders, "classes": packed.class_count(), "dim": FEATURES,
+        "training": runs[0].configuration.training,
         "train_labels": packed.train_labels(), "val_labels": packed.val_labels(),
     });
     std::fs::write(folder.join("task.json"), task.to_string())?;
     std::fs::write(folder.join("starts.f32"), starts)
+}
+
+/// Features of overlapping classes, none below 0, of norm 20 or so.
+fn features(packed: &Packed) -> Vec<f32> {
+    let mut rng = KeyedRng::new(1).named("features");
+    let centres: Vec<f64> = (0..packed.class_count() * FEATURES).map(|_| rng.uniform()).collect();
+    let labels = packed.train_labels().iter().chain(packed.val_labels());
+    labels
+        .flat_map(|label| &centres[*label as usize * FEATURES..(*label as usize + 1) * FEATURES])
+        .map(|centre| (0.2 * centre + 0.4 * rng.normal()).max(0.0) as f32)
+        .collect()
+}
+
+/// Puts features where a trainer looks for those of `run`.
+fn cache(run: &RunSpec, packed: &Packed, folder: &Path) {
+    let configuration = &run.configuration;
+    let key = Key {
+        content: configuration.dataset.content,
+        split: configuration.dataset.split,
+        image_size: SIDE,
+        backbone: configuration.model.backbone,
+        weights: None,
+        device: DeviceKind::Cpu,
+    };
+    let rows = features(packed);
+    if let Look::Make(making) = Cache::new(folder).look(&key, rows.len()) {
+        making.keep(&rows);
+    }
 }
 
 fn trained(trainer: &mut BurnTrainer, runs: &[RunSpec]) -> Vec<RunResult> {
@@ -136,14 +167,13 @@ fn main() {
     std::fs::create_dir_all(&folder).expect("the folder can be made");
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sweeps/datasets/fruits.yaml");
     let set = DataSet::from_manifest(&manifest, Some(Path::new(images))).expect("fruits");
-    let packed = set.pack(224, &folder, &|_| {}).expect("the folder can be written");
+    let packed = set.pack(SIDE, &folder, &|_| {}).expect("the folder can be written");
     let runs = runs(&set);
     describe(&runs, &packed, &folder).expect("the folder can be written");
+    cache(&runs[0], &packed, &folder);
     let source = Arc::new(move |_: &_, _| Ok(packed.clone()));
-    // Two threads, for the features alone: heads train on one.
-    let threads = NonZeroUsize::new(2).unwrap_or(NonZeroUsize::MIN);
     let mut trainer =
-        BurnTrainer::new(Resolved::Cpu, threads, source).with_features(folder.clone());
+        BurnTrainer::new(Resolved::Cpu, NonZeroUsize::MIN, source).with_features(folder.clone());
     let curves: Vec<Vec<[Option<f64>; 3]>> = trained(&mut trainer, &runs)
         .iter()
         .map(|r| {

@@ -1,55 +1,112 @@
 //! The two products of a head: features with class weights, and gradients of logits with features.
 //!
-//! Both read each row of features once. Sums run in a fixed order and with fused multiply-adds only, so their bits are the same on
-//! every machine, with whatever vector instructions.
+//! Both read each row of features once, with the widest vector instructions of the machine, and sum in an order that only these
+//! decide: neither threads nor the other rows of a batch change a bit.
 
-/// Numbers summed side by side.
-const LANES: usize = 8;
+use pulp::{Simd, WithSimd};
 
-#[inline(always)]
-fn lanes(values: &[f32], at: usize) -> [f32; LANES] {
-    let mut out = [0.0; LANES];
-    out.copy_from_slice(&values[at..at + LANES]);
-    out
+/// Rows side by side in [`products`].
+const ROWS: usize = 2;
+/// Classes side by side in [`products`].
+const CLASSES: usize = 4;
+/// Rows of features added at once in [`weighted_sums`].
+const TERMS: usize = 4;
+
+/// Inner products of rows of features with the rows of `weight`.
+///
+/// # Shapes
+/// `rows` N times [D], `weight` [C, D] → `out` [N, C]
+pub(super) fn products(rows: &[&[f32]], weight: &[f32], dim: usize, out: &mut [f32]) {
+    pulp::Arch::new().dispatch(Products { rows, weight, dim, out });
 }
 
-/// Adds `a[l]·b[l]` to each `sum[l]`.
-#[inline(always)]
-fn multiply_add(sum: &mut [f32; LANES], a: &[f32; LANES], b: &[f32; LANES]) {
-    for lane in 0..LANES {
-        sum[lane] = a[lane].mul_add(b[lane], sum[lane]);
+// Types and not closures: what a closure calls is not compiled for the wider instructions unless all of it is inlined.
+struct Products<'a> {
+    rows: &'a [&'a [f32]],
+    weight: &'a [f32],
+    dim: usize,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Products<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { rows, weight, dim, out } = self;
+        let classes = weight.len() / dim;
+        let mut row = 0;
+        while row + ROWS <= rows.len() {
+            let x = [rows[row], rows[row + 1]];
+            all_classes(simd, x, weight, dim, &mut out[row * classes..]);
+            row += ROWS;
+        }
+        while row < rows.len() {
+            all_classes(simd, [rows[row]], weight, dim, &mut out[row * classes..]);
+            row += 1;
+        }
     }
 }
 
-/// Sum of the lanes, in pairs.
+/// Inner products of `R` rows with every class, to the first R·C numbers of `out`.
 #[inline(always)]
-fn total(sum: [f32; LANES]) -> f32 {
-    ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]))
+fn all_classes<S: Simd, const R: usize>(
+    simd: S,
+    x: [&[f32]; R],
+    weight: &[f32],
+    dim: usize,
+    out: &mut [f32],
+) {
+    let classes = weight.len() / dim;
+    let mut c = 0;
+    while c + CLASSES <= classes {
+        let w = &weight[c * dim..(c + CLASSES) * dim];
+        let w = [&w[..dim], &w[dim..2 * dim], &w[2 * dim..3 * dim], &w[3 * dim..]];
+        let found = block::<S, R, CLASSES>(simd, x, w);
+        for r in 0..R {
+            out[r * classes + c..r * classes + c + CLASSES].copy_from_slice(&found[r]);
+        }
+        c += CLASSES;
+    }
+    while c < classes {
+        let found = block::<S, R, 1>(simd, x, [&weight[c * dim..(c + 1) * dim]]);
+        for r in 0..R {
+            out[r * classes + c] = found[r][0];
+        }
+        c += 1;
+    }
 }
 
 /// Inner products of `R` rows with `K` rows.
 #[inline(always)]
-fn block<const R: usize, const K: usize>(x: [&[f32]; R], w: [&[f32]; K]) -> [[f32; K]; R] {
+fn block<S: Simd, const R: usize, const K: usize>(
+    simd: S,
+    x: [&[f32]; R],
+    w: [&[f32]; K],
+) -> [[f32; K]; R] {
     let dim = x[0].len();
-    let mut sums = [[[0.0; LANES]; K]; R];
-    let whole = dim / LANES * LANES;
-    let mut at = 0;
-    while at < whole {
-        let w: [_; K] = std::array::from_fn(|k| lanes(w[k], at));
+    let whole = S::as_simd_f32s(x[0]).0.len();
+    let (mut xs, mut ws): ([&[S::f32s]; R], [&[S::f32s]; K]) = ([&[]; R], [&[]; K]);
+    for r in 0..R {
+        xs[r] = &S::as_simd_f32s(x[r]).0[..whole];
+    }
+    for k in 0..K {
+        ws[k] = &S::as_simd_f32s(w[k]).0[..whole];
+    }
+    let mut sums = [[simd.splat_f32s(0.0); K]; R];
+    for at in 0..whole {
         for r in 0..R {
-            let x = lanes(x[r], at);
             for k in 0..K {
-                multiply_add(&mut sums[r][k], &x, &w[k]);
+                sums[r][k] = simd.mul_add_f32s(xs[r][at], ws[k][at], sums[r][k]);
             }
         }
-        at += LANES;
     }
     let mut out = [[0.0; K]; R];
     for r in 0..R {
         for k in 0..K {
-            let mut sum = total(sums[r][k]);
-            for rest in whole..dim {
-                sum = x[r][rest].mul_add(w[k][rest], sum);
+            let mut sum = simd.reduce_sum_f32s(sums[r][k]);
+            for rest in whole * S::F32_LANES..dim {
+                sum += x[r][rest] * w[k][rest];
             }
             out[r][k] = sum;
         }
@@ -57,114 +114,76 @@ fn block<const R: usize, const K: usize>(x: [&[f32]; R], w: [&[f32]; K]) -> [[f3
     out
 }
 
-/// Rows side by side in [`products`].
-const ROWS: usize = 2;
-/// Classes side by side in [`products`].
-const CLASSES: usize = 4;
-
-/// Inner products of rows of features with the rows of `weight`.
-///
-/// # Shapes
-/// `rows` N times [D], `weight` [C, D] → `out` [N, C]
-pub(super) fn products(rows: &[&[f32]], weight: &[f32], dim: usize, out: &mut [f32]) {
-    let classes = weight.len() / dim;
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let class = |c: usize| &weight[c * dim..(c + 1) * dim];
-            let mut row = 0;
-            while row < rows.len() {
-                let pair = row + ROWS <= rows.len();
-                let mut c = 0;
-                while c < classes {
-                    let width = if c + CLASSES <= classes { CLASSES } else { 1 };
-                    match (pair, width) {
-                        (true, CLASSES) => {
-                            let w: [_; CLASSES] = std::array::from_fn(|k| class(c + k));
-                            let found = block([rows[row], rows[row + 1]], w);
-                            for r in 0..ROWS {
-                                let at = (row + r) * classes + c;
-                                out[at..at + CLASSES].copy_from_slice(&found[r]);
-                            }
-                        }
-                        (true, _) => {
-                            let found = block([rows[row], rows[row + 1]], [class(c)]);
-                            out[row * classes + c] = found[0][0];
-                            out[(row + 1) * classes + c] = found[1][0];
-                        }
-                        (false, CLASSES) => {
-                            let w: [_; CLASSES] = std::array::from_fn(|k| class(c + k));
-                            let found = block([rows[row]], w);
-                            let at = row * classes + c;
-                            out[at..at + CLASSES].copy_from_slice(&found[0]);
-                        }
-                        (false, _) => {
-                            out[row * classes + c] = block([rows[row]], [class(c)])[0][0];
-                        }
-                    }
-                    c += width;
-                }
-                row += if pair { ROWS } else { 1 };
-            }
-        },
-    );
-}
-
-/// Rows of features added at once in [`weighted_sums`].
-const TERMS: usize = 4;
-
 /// Sums of rows of features, weighted for each class: Σ_i `factors[i, c]`·`rows[i]`.
 ///
 /// # Shapes
 /// `rows` N times [D], `factors` [N, C] → `out` [C, D]
 pub(super) fn weighted_sums(rows: &[&[f32]], factors: &[f32], dim: usize, out: &mut [f32]) {
-    let classes = out.len() / dim;
-    out.fill(0.0);
-    pulp::Arch::new().dispatch(
-        #[inline(always)]
-        || {
-            let mut row = 0;
-            while row < rows.len() {
-                if row + TERMS <= rows.len() {
-                    let x: [&[f32]; TERMS] = std::array::from_fn(|t| rows[row + t]);
-                    let factor =
-                        |c: usize| std::array::from_fn(|t| factors[(row + t) * classes + c]);
-                    add_rows(x, factor, classes, dim, out);
-                    row += TERMS;
-                } else {
-                    let factor = |c: usize| [factors[row * classes + c]];
-                    add_rows([rows[row]], factor, classes, dim, out);
-                    row += 1;
-                }
-            }
-        },
-    );
+    pulp::Arch::new().dispatch(WeightedSums { rows, factors, dim, out });
 }
 
-/// Adds Σ_t `factor(c)[t]`·`x[t]` to each row c of `out`.
+struct WeightedSums<'a> {
+    rows: &'a [&'a [f32]],
+    factors: &'a [f32],
+    dim: usize,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for WeightedSums<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { rows, factors, dim, out } = self;
+        let classes = out.len() / dim;
+        out.fill(0.0);
+        let mut row = 0;
+        while row + TERMS <= rows.len() {
+            let x = [rows[row], rows[row + 1], rows[row + 2], rows[row + 3]];
+            add_rows(simd, x, &factors[row * classes..], dim, out);
+            row += TERMS;
+        }
+        while row < rows.len() {
+            add_rows(simd, [rows[row]], &factors[row * classes..], dim, out);
+            row += 1;
+        }
+    }
+}
+
+/// Adds Σ_t `factors[t, c]`·`x[t]` to each row c of `out`.
 #[inline(always)]
-fn add_rows<const T: usize>(
+fn add_rows<S: Simd, const T: usize>(
+    simd: S,
     x: [&[f32]; T],
-    factor: impl Fn(usize) -> [f32; T],
-    classes: usize,
+    factors: &[f32],
     dim: usize,
     out: &mut [f32],
 ) {
-    let whole = dim / LANES * LANES;
-    for c in 0..classes {
-        let (factor, out) = (factor(c), &mut out[c * dim..(c + 1) * dim]);
-        let mut at = 0;
-        while at < whole {
-            let mut sum = lanes(out, at);
-            for t in 0..T {
-                multiply_add(&mut sum, &lanes(x[t], at), &[factor[t]; LANES]);
-            }
-            out[at..at + LANES].copy_from_slice(&sum);
-            at += LANES;
+    let classes = out.len() / dim;
+    let whole = S::as_simd_f32s(x[0]).0.len();
+    let mut xs: [&[S::f32s]; T] = [&[]; T];
+    for t in 0..T {
+        xs[t] = &S::as_simd_f32s(x[t]).0[..whole];
+    }
+    for (c, out) in out.chunks_exact_mut(dim).enumerate() {
+        let mut factor = [0.0; T];
+        let mut wide = [simd.splat_f32s(0.0); T];
+        for t in 0..T {
+            factor[t] = factors[t * classes + c];
+            wide[t] = simd.splat_f32s(factor[t]);
         }
-        for rest in whole..dim {
+        let (sums, rest) = S::as_mut_simd_f32s(out);
+        for (at, sum) in sums.iter_mut().enumerate() {
+            let mut total = *sum;
             for t in 0..T {
-                out[rest] = x[t][rest].mul_add(factor[t], out[rest]);
+                total = simd.mul_add_f32s(xs[t][at], wide[t], total);
+            }
+            *sum = total;
+        }
+        let start = dim - rest.len();
+        for (at, sum) in rest.iter_mut().enumerate() {
+            for t in 0..T {
+                *sum += x[t][start + at] * factor[t];
             }
         }
     }

@@ -35,7 +35,7 @@ impl Parameter {
                 for part in parts {
                     for lane in 0..PARTS {
                         let g = f64::from(part[lane]);
-                        sums[lane] = g.mul_add(g, sums[lane]);
+                        sums[lane] += g * g;
                     }
                 }
             },
