@@ -1,4 +1,4 @@
-//! The API's description (OpenAPI 3.1), made from the handlers and the table of routes.
+//! The API's description (`OpenAPI` 3.1), made from the handlers and the table of routes.
 
 use std::sync::LazyLock;
 

@@ -1,5 +1,5 @@
 //! The shapes of the API, for its description only: mirrors of the types that are really sent (`sweep-core` and `sweep-store` need not
-//! know OpenAPI). A test holds real answers against them.
+//! know `OpenAPI`). A test holds real answers against them.
 
 #![allow(dead_code, reason = "shapes are described, never made")]
 

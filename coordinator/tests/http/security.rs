@@ -73,7 +73,8 @@ async fn every_route_asks_for_its_role() {
     for (path, item) in described["paths"].as_object().unwrap() {
         found.extend(item.as_object().unwrap().keys().map(|method| format!("{method} {path}")));
     }
-    (known.sort(), found.sort());
+    known.sort();
+    found.sort();
     assert_eq!(known, found, "the description and this table differ");
 
     let mut credentials = vec![
