@@ -27,6 +27,10 @@ simulate:
 docs:
     cargo doc --no-deps --open
 
+# What a million runs cost a Redis server: CPU, memory, commands
+many:
+    cargo test --release -p sweep-store --test redis_many -- --ignored --nocapture
+
 # A benchmark by name: overhead, step
 bench name *args:
     bench/{{name}}/run {{args}}

@@ -89,9 +89,9 @@ type Left = (Vec<Round>, Vec<(u32, RunId, Option<RunResult>)>);
 
 impl World {
     fn worker(&self) -> (JoinHandle<Result<(), worker::WorkerError>>, CancellationToken) {
-        let (behaviour, datasets) = (self.behaviour.clone(), self.plan.datasets.clone());
-        let trainers = Arc::new(move || {
-            Box::new(FakeTrainer::new(behaviour.clone(), &datasets)) as Box<dyn Trainer>
+        let behaviour = self.behaviour.clone();
+        let trainers = Arc::new(move |inputs| {
+            Box::new(FakeTrainer::new(behaviour.clone(), inputs)) as Box<dyn Trainer>
         });
         let options = Options { slots: 2, policy: policy(), ..Options::default() };
         let blobs = Blobs::directory(self.blobs.path()).unwrap();

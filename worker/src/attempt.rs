@@ -3,13 +3,15 @@
 //! The training thread never waits here: it writes and rings a bell. Beats live on the runtime, where training cannot block them.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use sweep_core::result::EpochMetrics;
 use sweep_core::trainer::{Checkpoint, Observer, Order};
 use tokio::sync::Notify;
+
+use crate::metrics::Metrics;
 
 /// An attempt's log keeps this much of its end.
 const LOG_BYTES: usize = 64 * 1024;
@@ -23,15 +25,22 @@ pub(crate) struct Attempt {
     news: Mutex<News>,
     log: Mutex<Log>,
     bell: Notify,
+    /// Whether the training thread has it; before, files are fetched.
+    training: AtomicBool,
+    metrics: Arc<Metrics>,
+    /// Pictures of a batch, for the metrics.
+    batch_images: u64,
+    val_images: AtomicU32,
+    epoch_seconds: Mutex<Vec<f64>>,
 }
 
 /// What the lease loop has not passed on yet.
 #[derive(Default)]
-pub(crate) struct News {
+struct News {
     /// Epochs that ended since the last look.
-    pub(crate) epochs: Vec<EpochMetrics>,
+    epochs: Vec<EpochMetrics>,
     /// The newest checkpoint that was asked for.
-    pub(crate) checkpoint: Option<Checkpoint>,
+    checkpoint: Option<Checkpoint>,
 }
 
 #[derive(Default)]
@@ -41,7 +50,7 @@ struct Log {
 }
 
 impl Attempt {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(metrics: Arc<Metrics>, batch_images: u64) -> Self {
         Self {
             order: AtomicU8::new(CONTINUE),
             steps: AtomicU64::new(0),
@@ -50,12 +59,31 @@ impl Attempt {
             news: Mutex::default(),
             log: Mutex::default(),
             bell: Notify::new(),
+            training: AtomicBool::new(false),
+            metrics,
+            batch_images,
+            val_images: AtomicU32::new(0),
+            epoch_seconds: Mutex::default(),
         }
     }
 
     /// Asks the training thread for `order` at its next batch; a stronger order is never taken back by a weaker one.
     pub(crate) fn order(&self, order: Order) {
         self.order.fetch_max(code(order), Ordering::SeqCst);
+    }
+
+    /// The training thread gets it now; time without a batch counts from here.
+    ///
+    /// `val_images`: pictures evaluated after each epoch, for the metrics.
+    pub(crate) fn begin_training(&self, val_images: u32) {
+        self.val_images.store(val_images, Ordering::Relaxed);
+        self.stepped();
+        self.training.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether the training thread has it.
+    pub(crate) fn is_training(&self) -> bool {
+        self.training.load(Ordering::SeqCst)
     }
 
     /// Batches begun so far.
@@ -70,9 +98,21 @@ impl Attempt {
             .saturating_sub(Duration::from_millis(self.last_step_ms.load(Ordering::Relaxed)))
     }
 
-    /// Takes what came since the last call.
-    pub(crate) fn take_news(&self) -> News {
-        std::mem::take(&mut *lock(&self.news))
+    /// Of the epochs so far, seconds; 0 before the first has ended.
+    pub(crate) fn median_epoch(&self) -> f64 {
+        let mut seconds = lock(&self.epoch_seconds).clone();
+        seconds.sort_by(f64::total_cmp);
+        seconds.get(seconds.len() / 2).copied().unwrap_or(0.0)
+    }
+
+    /// Takes the epochs that ended since the last call.
+    pub(crate) fn take_epochs(&self) -> Vec<EpochMetrics> {
+        std::mem::take(&mut lock(&self.news).epochs)
+    }
+
+    /// Takes the newest checkpoint since the last call.
+    pub(crate) fn take_checkpoint(&self) -> Option<Checkpoint> {
+        lock(&self.news).checkpoint.take()
     }
 
     /// Puts epochs back that could not be passed on.
@@ -89,6 +129,8 @@ impl Attempt {
 
     /// Adds a line to the attempt's log, dropping the oldest beyond 64 KiB.
     pub(crate) fn log(&self, line: String) {
+        let line =
+            line[line.ceil_char_boundary(line.len().saturating_sub(LOG_BYTES - 1))..].to_owned();
         let mut log = lock(&self.log);
         log.bytes += line.len() + 1;
         log.lines.push_back(line);
@@ -121,6 +163,7 @@ pub(crate) struct AttemptObserver<'a>(pub(crate) &'a Attempt);
 impl Observer for AttemptObserver<'_> {
     fn batch(&mut self, _epoch: u32, _batch: u32, _batches: u32) -> Order {
         self.0.steps.fetch_add(1, Ordering::Relaxed);
+        self.0.metrics.trained.inc_by(self.0.batch_images);
         self.0.stepped();
         // A checkpoint is asked for once; the other orders end the training and stand.
         if self
@@ -141,6 +184,8 @@ impl Observer for AttemptObserver<'_> {
     fn epoch(&mut self, metrics: &EpochMetrics) {
         self.0.stepped();
         self.0.log(epoch_line(metrics));
+        self.0.metrics.epoch(metrics.seconds, self.0.val_images.load(Ordering::Relaxed));
+        lock(&self.0.epoch_seconds).push(metrics.seconds);
         let mut news = lock(&self.0.news);
         let first = news.epochs.is_empty();
         news.epochs.push(metrics.clone());
@@ -154,6 +199,10 @@ impl Observer for AttemptObserver<'_> {
     fn checkpoint(&mut self, checkpoint: Checkpoint) {
         lock(&self.0.news).checkpoint = Some(checkpoint);
         self.0.bell.notify_one();
+    }
+
+    fn log(&mut self, line: String) {
+        self.0.log(line);
     }
 }
 
@@ -194,9 +243,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use super::*;
 
+    fn attempt() -> Attempt {
+        Attempt::new(Arc::new(Metrics::new(1)), 32)
+    }
+
     #[test]
     fn a_checkpoint_is_asked_for_once_and_a_yield_stands() {
-        let attempt = Attempt::new();
+        let attempt = attempt();
         let mut observer = AttemptObserver(&attempt);
         attempt.order(Order::Checkpoint);
         assert_eq!(observer.batch(1, 0, 2), Order::Checkpoint);
@@ -205,11 +258,12 @@ mod tests {
         attempt.order(Order::Checkpoint);
         assert_eq!(observer.batch(2, 0, 2), Order::Yield);
         assert_eq!(observer.batch(2, 1, 2), Order::Yield);
+        assert_eq!(attempt.metrics.trained.get(), 4 * 32);
     }
 
     #[test]
     fn a_log_keeps_its_end() {
-        let attempt = Attempt::new();
+        let attempt = attempt();
         for i in 0..10_000 {
             attempt.log(format!("line {i:08}"));
         }

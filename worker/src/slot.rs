@@ -4,52 +4,103 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_core::lifecycle::Holder;
-use sweep_store::{Leased, Now, Policy, RequestId, Store, StoreError, Wish};
+use sweep_store::{Leased, Policy, RequestId, Wish};
 use tokio_util::sync::CancellationToken;
 
-use crate::hold;
+use crate::hold::{self, Bench, Held};
+use crate::inputs::{Fetcher, Inputs};
+use crate::metrics::SlotState;
 use crate::random;
 use crate::thread::TrainingThread;
 use crate::worker::{Worker, WorkerError};
 
+/// Between two looks at whether a broken worker has mended, as the success of another slot may do.
+const BROKEN: Duration = Duration::from_secs(1);
+
 pub(crate) async fn run(
     worker: Arc<Worker>,
+    fetcher: Arc<Fetcher>,
     index: u32,
     stop: CancellationToken,
 ) -> Result<(), WorkerError> {
+    let ended = leases(&worker, &fetcher, index, &stop).await;
+    worker.context.metrics.slot(SlotState::Idle, SlotState::Stopped);
+    ended
+}
+
+async fn leases(
+    worker: &Worker,
+    fetcher: &Fetcher,
+    index: u32,
+    stop: &CancellationToken,
+) -> Result<(), WorkerError> {
+    let context = &worker.context;
+    let options = &context.options;
     let holder = Holder { worker: worker.name.clone(), slot: index };
-    let thread = TrainingThread::start(format!("slot-{index}"), worker.trainers.clone())?;
-    let mut idle = Idle::new(&worker.options.policy);
+    let inputs = Inputs::default();
+    let trainers = worker.trainers.clone();
+    let thread = TrainingThread::start(format!("slot-{index}"), trainers, inputs.clone())?;
+    let bench = Bench { thread, inputs };
+    let mut idle = Idle::new(&options.policy);
     let mut request = RequestId(random::bits());
     while !stop.is_cancelled() {
+        if let Some(last) = context.status.broken() {
+            if options.exit_when_idle.is_some() {
+                // Whoever waits for the process's end must hear of it.
+                return Err(WorkerError::Broken { faults: options.fault_limit, last });
+            }
+            pause(BROKEN, stop).await;
+            continue;
+        }
         let wish = Wish {
             holder: holder.clone(),
             request,
-            device: worker.options.device,
-            only: worker.options.only.clone(),
+            device: options.device,
+            only: options.only.clone(),
         };
-        let policy = Policy { poll: idle.step(), ..worker.options.policy.clone() };
-        match worker.store.lease(Now::Server, &wish, &policy).await {
+        let policy = Policy { poll: idle.step(), ..options.policy.clone() };
+        match context.calls.lease(&wish, &policy).await {
             Ok(Leased::Lease(lease)) => {
-                idle.reset();
+                let _holding = context.status.holding();
                 // A new wish has a new id; the same id again would be answered with the lease just held.
                 request = RequestId(random::bits());
-                hold::hold(&worker, &thread, *lease, &stop).await?;
+                match hold::hold(context, fetcher, &bench, *lease, stop).await? {
+                    Held::Fault => {
+                        // Room for whatever broke to mend, and for other workers to take the run.
+                        idle.grow();
+                        pause(idle.step(), stop).await;
+                    }
+                    Held::Success | Held::Other => idle.reset(),
+                }
             }
-            Ok(Leased::Nothing { drain: true, .. }) => break,
+            Ok(Leased::Nothing { drain: true, .. }) => {
+                context.status.drain();
+                break;
+            }
             Ok(Leased::Nothing { wait, .. }) => {
+                let left = time_left(options.exit_when_idle, context.status.idle());
+                if left == Some(Duration::ZERO) {
+                    tracing::info!("nothing to do for long enough");
+                    stop.cancel();
+                    break;
+                }
                 idle.grow();
-                pause(wait, &stop).await;
+                pause(left.map_or(wait, |left| wait.min(left)), stop).await;
             }
             Err(error) if error.is_retryable() => {
-                log_retry(&error);
+                tracing::warn!(%error, "the store did not answer a lease; trying again");
                 idle.grow();
-                pause(idle.step(), &stop).await;
+                pause(idle.step(), stop).await;
             }
             Err(error) => return Err(error.into()),
         }
     }
     Ok(())
+}
+
+/// How long a worker that has been idle for `idle` still waits; `None`: for ever, or as long as another slot works.
+fn time_left(limit: Option<Duration>, idle: Option<Duration>) -> Option<Duration> {
+    Some(limit?.saturating_sub(idle?))
 }
 
 /// Poll steps that double while there is nothing to do, so that an idle fleet costs little and a busy one reacts at once.
@@ -82,8 +133,4 @@ async fn pause(wait: Duration, stop: &CancellationToken) {
         () = tokio::time::sleep(wait.mul_f64(random::jitter())) => {}
         () = stop.cancelled() => {}
     }
-}
-
-fn log_retry(error: &StoreError) {
-    tracing::warn!(%error, "the store did not answer a lease; trying again");
 }

@@ -8,9 +8,10 @@ use sweep_core::trainer::{Checkpoint, Outcome, TrainError, Trainer};
 use tokio::sync::oneshot;
 
 use crate::attempt::{Attempt, AttemptObserver};
+use crate::inputs::Inputs;
 
-/// Makes a trainer on the thread that will use it.
-pub type TrainerFactory = Arc<dyn Fn() -> Box<dyn Trainer> + Send + Sync>;
+/// Makes a trainer on the thread that will use it. The [`Inputs`] are those of its slot: before each run they hold what it needs.
+pub type TrainerFactory = Arc<dyn Fn(Inputs) -> Box<dyn Trainer> + Send + Sync>;
 
 /// How the training of one attempt ended.
 pub(crate) enum Ended {
@@ -42,12 +43,17 @@ impl TrainingThread {
     ///
     /// # Errors
     /// When the system refuses another thread.
-    pub(crate) fn start(name: String, factory: TrainerFactory) -> std::io::Result<Self> {
+    pub(crate) fn start(
+        name: String,
+        factory: TrainerFactory,
+        inputs: Inputs,
+    ) -> std::io::Result<Self> {
         let (orders, inbox) = mpsc::channel::<Order>();
         std::thread::Builder::new().name(name).spawn(move || {
             let mut trainer = None;
             for order in inbox {
-                let ended = train(&mut trainer, &factory, order.run, order.resume, &order.attempt);
+                let make = || factory(inputs.clone());
+                let ended = train(&mut trainer, make, order.run, order.resume, &order.attempt);
                 // Nobody listens when the slot gave up on this attempt (stalled): the next order is served all the same.
                 let _ = order.reply.send(ended);
             }
@@ -70,14 +76,15 @@ impl TrainingThread {
 
 fn train(
     kept: &mut Option<Box<dyn Trainer>>,
-    factory: &TrainerFactory,
+    make: impl Fn() -> Box<dyn Trainer>,
     run: RunSpec,
     resume: Option<Checkpoint>,
     attempt: &Attempt,
 ) -> Ended {
     // The trainer is taken out for the call: after a panic its state is unknown, so the next run gets a new one.
-    let mut trainer = kept.take().unwrap_or_else(|| factory());
+    let kept_before = kept.take();
     let caught = catch_unwind(AssertUnwindSafe(|| {
+        let mut trainer = kept_before.unwrap_or_else(make);
         let mut observer = AttemptObserver(attempt);
         let result = trainer.train(&run, resume, &mut observer);
         (trainer, result)

@@ -197,7 +197,7 @@ pub(crate) enum Input {
     /// A data set's pictures, decoded and resized.
     Pack { content: Digest, split: Digest, image_size: u32 },
     /// Pretrained weights.
-    Weights { content: Digest },
+    Weights { sha256: String },
 }
 
 /// A sweep with its document.

@@ -4,7 +4,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::json;
 use sweep_core::ids::Digest;
 
-use crate::world::{FILE, World, answer, digits, info, on_both};
+use crate::world::{FILE, World, answer, info, on_both};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sweep_is_submitted_trained_and_reported() {
@@ -27,7 +27,7 @@ async fn a_sweep_is_submitted_trained_and_reported() {
         let sweep = world.json(&format!("/api/v1/sweeps/{}", &id[..8])).await;
         assert_eq!((&sweep["name"], &sweep["document"]["text"]), (&json!("small"), &json!(FILE)));
 
-        world.train(vec![digits()]).await;
+        world.train().await;
         let page =
             world.json("/api/v1/sweeps/small/runs?state=succeeded&limit=4&results=true").await;
         assert_eq!(page["runs"].as_array().unwrap().len(), 4);

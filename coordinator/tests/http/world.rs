@@ -160,10 +160,10 @@ impl World {
     }
 
     /// Trains everything there is with the fake trainer.
-    pub(crate) async fn train(&self, datasets: Vec<DataSetInfo>) {
-        let trainers = Arc::new(move || {
+    pub(crate) async fn train(&self) {
+        let trainers = Arc::new(|inputs| {
             let behaviour = "fake".parse().unwrap();
-            Box::new(FakeTrainer::new(behaviour, &datasets)) as Box<dyn Trainer>
+            Box::new(FakeTrainer::new(behaviour, inputs)) as Box<dyn Trainer>
         });
         let poll = Duration::from_millis(5);
         let policy = Policy { poll, poll_min: poll, poll_max: 4 * poll, ..Policy::default() };
@@ -233,9 +233,4 @@ pub(crate) fn info(name: &str) -> DataSetInfo {
         fixed_size: Some(8),
         warnings: Vec::new(),
     }
-}
-
-/// The built-in data set.
-pub(crate) fn digits() -> DataSetInfo {
-    sweep_data::DataSet::builtin("digits").unwrap().unwrap().info().clone()
 }

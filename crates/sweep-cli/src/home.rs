@@ -19,6 +19,11 @@ impl Home {
         self.dir.join("cache")
     }
 
+    /// Features of frozen backbones.
+    pub(crate) fn features(&self) -> PathBuf {
+        self.cache().join("features")
+    }
+
     /// Checkpoints.
     pub(crate) fn blobs(&self) -> PathBuf {
         self.dir.join("blobs")

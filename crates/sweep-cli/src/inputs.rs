@@ -1,7 +1,7 @@
-//! The files that workers need of a sweep: packed data sets; built-in ones every worker has.
+//! The files that workers need of a sweep: packed data sets and weights; built-in data sets every worker has.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use sweep_core::ids::Digest;
@@ -11,7 +11,7 @@ use sweep_store::blobs::Blobs;
 use crate::exit::WrongInput;
 use crate::home::Home;
 use crate::load::Loaded;
-use crate::progress;
+use crate::{load, progress, weights};
 
 /// A file and where it lies here.
 pub(crate) struct Prepared {
@@ -45,7 +45,22 @@ pub(crate) fn prepare(loaded: &Loaded, home: &Home) -> Result<Vec<Prepared>> {
         let name = format!("{} at {image_size} pixels", set.info().name);
         found.insert(key, Prepared { file, path, name });
     }
-    Ok(found.into_values().collect())
+    let mut prepared: Vec<Prepared> = found.into_values().collect();
+    for (sha256, path) in weights::files(&loaded.plan, load::base(Path::new(loaded.sweep.file())))?
+    {
+        let (digest, bytes) =
+            digest(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let name = format!("weights {}", path.display());
+        let file = InputFile { input: Input::Weights { sha256 }, digest, bytes };
+        prepared.push(Prepared { file, path, name });
+    }
+    Ok(prepared)
+}
+
+fn digest(path: &Path) -> std::io::Result<(Digest, u64)> {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(std::fs::File::open(path)?)?;
+    Ok((Digest(*hasher.finalize().as_bytes()), hasher.count()))
 }
 
 /// Sends the files that `only` names, all without it, and that are not there yet; the bytes sent.

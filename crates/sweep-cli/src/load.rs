@@ -7,7 +7,7 @@ use sweep_core::sweep::{Plan, Sweep};
 use sweep_data::{DataSet, Fetching, Opening};
 
 use crate::exit::WrongInput;
-use crate::progress;
+use crate::{progress, weights};
 
 /// A sweep file, checked, with its data sets read and its runs planned.
 pub(crate) struct Loaded {
@@ -21,13 +21,18 @@ pub(crate) struct Loaded {
 /// # Errors
 /// [`WrongInput`] with the complete text for people.
 pub(crate) fn load(file: &Path) -> Result<Loaded> {
-    let sweep = parse(file)?;
-    let base = file.parent().unwrap_or_else(|| Path::new(""));
+    let base = base(file);
+    let sweep = weights::read(parse(file)?, base)?;
     let datasets: Vec<_> =
         sweep.datasets().iter().map(|reference| dataset(reference, base)).collect::<Result<_>>()?;
     let infos: Vec<_> = datasets.iter().map(|set| set.info().clone()).collect();
     let plan = sweep.plan(&infos).map_err(WrongInput::error)?;
     Ok(Loaded { sweep, plan, datasets })
+}
+
+/// The folder that paths in `file` are relative to.
+pub(crate) fn base(file: &Path) -> &Path {
+    file.parent().unwrap_or_else(|| Path::new(""))
 }
 
 /// Reads and checks `file` alone.

@@ -29,6 +29,8 @@ mod stored;
 mod submit;
 mod trainers;
 mod watch;
+mod weights;
+mod work;
 
 use std::process::ExitCode;
 
@@ -72,7 +74,7 @@ fn command(cli: &Cli) -> Result<Ended> {
         Command::Priority(args) => change::priority(args, global),
         Command::Submit(args) => submit::submit(args, global),
         Command::Coordinator(args) => serve::coordinator(args, global),
-        Command::Worker(args) => unreachable!("{args:?}"),
+        Command::Worker(args) => work::worker(args, global),
         Command::Watch(args) => watch::watch(args, global),
         Command::Losses(args) => losses::losses(args),
         Command::Data(command) => data::data(command, global),

@@ -183,16 +183,22 @@ fn wrong_sweep_files_are_refused() {
             &["t.yaml:9:", "8"],
         ),
         (
-            "weights that are not available",
+            "weights that nobody published",
             "small_cnn",
             "small_cnn, weights: imagenet",
             &["t.yaml:8:", "weights"],
         ),
         (
-            "a mode that is not available",
+            "weights that are not there",
+            "small_cnn",
+            "resnet18, weights: none.pth",
+            &["weights none.pth", "cannot read"],
+        ),
+        (
+            "a frozen backbone with augmentation",
             "epochs: 2",
-            "epochs: 2, mode: head",
-            &["t.yaml:9:", "full"],
+            "epochs: 2, mode: head, augment: mild",
+            &["t.yaml:9:", "none"],
         ),
         (
             "an unknown test",

@@ -36,6 +36,21 @@ pub struct RunSpec {
     pub seed: u64,
 }
 
+/// Number of hexadecimal characters of a [`DataKey`]: 64 bits, for a hint that may be wrong without harm.
+const DATA_KEY_CHARS: usize = 16;
+
+/// Names the pictures that a run trains on, so that a worker can be given runs on those it holds.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DataKey(String);
+
+impl DataKey {
+    /// The 16 hexadecimal characters.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// A run in its place in a sweep.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -91,6 +106,13 @@ impl Configuration {
 }
 
 impl RunSpec {
+    /// The pictures it trains on: data set, split and size. Runs that share it share what a worker must hold.
+    pub fn data_key(&self) -> DataKey {
+        let Configuration { dataset, training, .. } = &self.configuration;
+        let digest = canonical::digest(&(dataset.content, dataset.split, training.image_size));
+        DataKey(digest.to_string()[..DATA_KEY_CHARS].to_owned())
+    }
+
     /// The run id: first 20 base32 characters of blake3 over the canonical JSON of what changes the result.
     pub fn id(&self) -> RunId {
         RunId::of(&canonical::digest(&self.configuration.identity(Some(self.seed))))

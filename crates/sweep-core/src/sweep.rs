@@ -112,8 +112,8 @@ pub enum Input {
     },
     /// Pretrained weights, by the identity that runs carry.
     Weights {
-        /// Of the weights.
-        content: crate::ids::Digest,
+        /// [`WeightsRef::sha256`].
+        sha256: crate::ids::Sha256,
     },
 }
 

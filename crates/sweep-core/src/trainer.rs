@@ -34,6 +34,9 @@ pub trait Observer {
 
     /// The checkpoint that [`Order::Checkpoint`] asked for; training goes on.
     fn checkpoint(&mut self, checkpoint: Checkpoint);
+
+    /// A line for the attempt's log, of which the end is kept.
+    fn log(&mut self, _line: String) {}
 }
 
 /// What an observer wants after a batch.

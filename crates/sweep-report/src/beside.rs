@@ -163,10 +163,10 @@ pub(crate) fn looks(report: &Report, trace: &AdaptiveTrace) -> Grid {
         name: format!("{}-adaptive", trace.dataset),
         title: format!("{}: how the seeds were given out", trace.dataset),
         caption: format!(
-            "By the declared rule: {}; {}. {} fewer than with the last look's seeds for everybody.",
+            "By the declared rule: {}; {}. {}.",
             trace.rule,
             phrases::looks_ended(report, trace),
-            format::count(u64::from(trace.runs_saved), "run", "runs")
+            phrases::runs_saved(trace)
         ),
         columns: vec![
             words("configuration"),
@@ -192,8 +192,8 @@ pub(crate) fn across(across: &Across) -> Grid {
     });
     Grid {
         name: "across".to_owned(),
-        title: "averages over data sets".to_owned(),
-        caption: format!("{}.", across.wording),
+        title: "Averages over data sets".to_owned(),
+        caption: format!("{}.", phrases::capital(&across.wording)),
         columns: vec![
             words("configuration"),
             number("mean difference"),
@@ -208,7 +208,7 @@ pub(crate) fn across(across: &Across) -> Grid {
 pub(crate) fn mean_ranks(ranks: &Ranks) -> Grid {
     let mut caption = format!(
         "{}. Friedman p {}, Iman–Davenport p {}, exact p {}.",
-        ranks.wording,
+        phrases::capital(&ranks.wording),
         p(ranks.p_chi2),
         p(ranks.p_iman_davenport),
         p(ranks.p_exact)
@@ -228,7 +228,7 @@ pub(crate) fn mean_ranks(ranks: &Ranks) -> Grid {
     let rows = ranks.rows.iter().map(|r| vec![r.label.clone(), format!("{:.2}", r.mean_rank)]);
     Grid {
         name: "ranks".to_owned(),
-        title: format!("mean ranks over {} data sets", ranks.n),
+        title: format!("Mean ranks over {} data sets", ranks.n),
         caption,
         columns: vec![words("configuration"), number("mean rank")],
         rows: rows.take(MOST_ROWS).collect(),
@@ -253,7 +253,7 @@ pub(crate) fn rank_pairs(report: &Report, ranks: &Ranks) -> Grid {
     });
     Grid {
         name: "rank-pairs".to_owned(),
-        title: "pairs over data sets".to_owned(),
+        title: "Pairs over data sets".to_owned(),
         caption: format!(
             "Exact Wilcoxon tests over {} data sets on the differences of mean accuracies, Holm over {}.",
             ranks.n,

@@ -6,7 +6,7 @@
 pub(crate) struct Grid {
     /// Part of a label or anchor: `digits-sensitivity`.
     pub(crate) name: String,
-    /// A few words without a full stop.
+    /// A few words without a full stop, as a heading has them.
     pub(crate) title: String,
     /// What must be read with it; sentences.
     pub(crate) caption: String,

@@ -62,7 +62,7 @@ fn head(report: &Report) -> Markup {
         dl.facts {
             div { dt { "Data sets" } dd { (report.datasets.len()) } }
             div { dt { "Configurations" } dd { (report.candidates.len()) } }
-            div { dt { "Seeds" } dd { (report.sweep.seeds.len()) } }
+            div { dt { "Seeds" } dd { (seeds(report)) } }
             div { dt { "Runs" } dd {
                 @if report.finished() { (p.total) } @else { (phrases::ended(report)) " of " (p.total) }
             } }
@@ -73,6 +73,19 @@ fn head(report: &Report) -> Markup {
         @if !report.notes.is_empty() {
             ul.notes { @for note in &report.notes { li { (capital(&note.text)) } } }
         }
+    }
+}
+
+/// "10"; where looks gave them out, "5–30, 10 to confirm".
+fn seeds(report: &Report) -> String {
+    let rows = || report.adaptive.iter().flat_map(|t| &t.rows).map(|r| r.seeds);
+    let (Some(least), Some(most)) = (rows().min(), rows().max()) else {
+        return report.sweep.seeds.len().to_string();
+    };
+    let given = if least == most { most.to_string() } else { format!("{least}–{most}") };
+    match report.adaptive.iter().map(|t| t.confirmation_seeds).max() {
+        Some(n) if n > 0 => format!("{given}, {n} to confirm"),
+        _ => given,
     }
 }
 
@@ -339,7 +352,7 @@ fn grid_table(grid: &Grid) -> Markup {
         &grid.title,
         html! {
             table {
-                caption { span { strong { (sentence(&capital(&grid.title))) } " " (sentence(&capital(&grid.caption))) } }
+                caption { span { strong { (sentence(&grid.title)) } " " (sentence(&grid.caption)) } }
                 thead { tr {
                     @for c in &grid.columns { th scope="col" .number[c.number] { (capital_word(c.title)) } }
                 } }
@@ -378,7 +391,7 @@ fn breakable(label: &str) -> Markup {
 /// A heading of a column: a capital unless it starts with a symbol.
 fn capital_word(text: &str) -> String {
     let symbol = text.chars().nth(1).is_none_or(|c| c == ',' || c == ' ');
-    if symbol { text.to_owned() } else { capital(text).trim_end_matches('.').to_owned() }
+    if symbol { text.to_owned() } else { phrases::capital(text) }
 }
 
 fn failures(report: &Report) -> Markup {
@@ -482,7 +495,5 @@ fn sentence(text: &str) -> String {
 
 /// A fragment that starts with an ordinary word, as a sentence.
 fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
-    sentence(&format!("{first}{}", chars.as_str()))
+    sentence(&phrases::capital(text))
 }

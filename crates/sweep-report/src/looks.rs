@@ -180,6 +180,6 @@ fn because(reason: StopReason, max_seeds: u32) -> String {
     match reason {
         StopReason::OneLeft => "one configuration is left".to_owned(),
         StopReason::Equivalent => "all that are left are equivalent".to_owned(),
-        StopReason::Cap => format!("{max_seeds} seeds are the cap"),
+        StopReason::Cap => format!("the cap of {max_seeds} seeds is reached"),
     }
 }

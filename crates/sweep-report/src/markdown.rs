@@ -79,7 +79,7 @@ fn section(out: &mut String, report: &Report, dataset: &DataSetReport) {
 }
 
 fn table(out: &mut String, grid: &Grid) {
-    out.push_str(&format!("### {}\n\n{}\n\n", cell(&capital(&grid.title)), capital(&grid.caption)));
+    out.push_str(&format!("### {}\n\n{}\n\n", cell(&grid.title), grid.caption));
     let row = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
     out.push_str(&row(grid.columns.iter().map(|c| cell(c.title)).collect()));
     let rule = |number: bool| if number { "---:" } else { "---" }.to_owned();
@@ -95,12 +95,6 @@ fn rest(out: &mut String, left_out: Option<(usize, &'static str)>) {
     if let Some(left_out) = left_out {
         out.push_str(&format!("{}.\n\n", grid::left_out_words(left_out)));
     }
-}
-
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
-    format!("{first}{}", chars.as_str())
 }
 
 fn summaries(out: &mut String, summaries: &[Summary]) {

@@ -185,15 +185,15 @@ fn after_looks(dataset: &DataSetReport, looks: &Looks<'_>) -> Vec<Note> {
     let mut say = Vec::new();
     if let Some(family) = &dataset.family {
         let intervals = if looks.adaptive.anytime {
-            "and under a rule that looks at any time no t interval either".to_owned()
+            "a rule that looks at any time has no t interval on these images either".to_owned()
         } else {
             format!(
-                "intervals on these images are those of the look that ended each comparison, for all looks of one comparison, not for the {} together",
+                "the interval on these images is that of the look that ended the comparison: it holds over all looks of one comparison, not over the {} comparisons together",
                 family.m
             )
         };
         say.push(format!(
-            "seeds were given out by results, so no p value of a fixed number of seeds holds: {intervals}"
+            "seeds were given out by looks at the results, so no p value of a fixed number of seeds holds, and none is shown; {intervals}"
         ));
     }
     say.push(match &dataset.confirmation {

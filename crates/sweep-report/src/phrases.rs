@@ -66,7 +66,7 @@ pub(crate) fn method(report: &Report, family: &Family) -> String {
     }
     if !report.adaptive.is_empty() && !confirms {
         return format!(
-            "{seeds}; no p value after looks: on these images {}, crossed seeds × images beyond them without a verdict",
+            "{seeds}, given out by looks at the results and so without p values; on these images {}, beyond them crossed seeds × images without a verdict",
             t_interval(report)
         );
     }
@@ -88,9 +88,9 @@ pub(crate) fn t_interval(report: &Report) -> String {
     } else if looks.any(|look| look.confidence.is_none()) {
         "t interval (none holds where the rule looks at any time)".to_owned()
     } else if report.finished() {
-        "t interval at the level of the look that ended its seeds".to_owned()
+        "t interval of the look that ended the seeds".to_owned()
     } else {
-        format!("{conf} % t interval, or that of the look that ended its seeds,")
+        format!("{conf} % t interval, or that of the look that ended the seeds,")
     }
 }
 
@@ -223,6 +223,22 @@ pub(crate) fn progress_line(report: &Report) -> String {
 pub(crate) fn evidence(test: TestName, p: f64) -> String {
     let name = if test == TestName::EProcess { "1/e" } else { "p" };
     format!("{name} {}", format::p_value(p))
+}
+
+/// "15 runs fewer than with 30 seeds for everybody".
+pub(crate) fn runs_saved(trace: &AdaptiveTrace) -> String {
+    format!(
+        "{} fewer than with {} for everybody",
+        format::count(u64::from(trace.runs_saved), "run", "runs"),
+        format::count(u64::from(trace.looks.last().copied().unwrap_or(0)), "seed", "seeds")
+    )
+}
+
+/// A fragment that starts with an ordinary word, as the start of a sentence.
+pub(crate) fn capital(text: &str) -> String {
+    let mut chars = text.chars();
+    let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
+    format!("{first}{}", chars.as_str())
 }
 
 /// "stopped at look 3: one configuration is left", or that a look is still to come.

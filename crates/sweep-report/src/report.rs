@@ -858,7 +858,7 @@ pub struct AdaptiveTrace {
 pub struct LooksEnded {
     /// Number of the last look, from 1.
     pub look: u32,
-    /// Why, in words: "one configuration is left", "30 seeds are the cap".
+    /// Why, in words: "one configuration is left", "the cap of 30 seeds is reached".
     pub because: String,
 }
 

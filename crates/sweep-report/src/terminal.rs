@@ -129,7 +129,7 @@ fn table_of(out: &mut String, grid: &Grid, style: Style) {
         let text = fit(text, widths[i].max(text.chars().count() * usize::from(i > 0)));
         if grid.columns[i].number { pad_left(text.trim_end(), widths[i]) } else { text }
     };
-    if 1 + widths.iter().map(|w| w + 2).sum::<usize>() <= width {
+    if widths.iter().map(|w| w + 2).sum::<usize>() < width {
         let line = |cells: Vec<String>| format!("   {}", cells.join("  ")).trim_end().to_owned();
         let heads = grid.columns.iter().enumerate().map(|(i, c)| align(i, c.title));
         out.push_str(&format!("{}\n", style.dim(&line(heads.collect()))));

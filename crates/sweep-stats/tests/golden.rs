@@ -46,6 +46,16 @@ fn every_golden_value_is_met() {
     assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
+/// The same procedures at their edges: one seed, all ties, no variance, far tails, 500 seeds, boundaries of tables. Made by
+/// `bench/stats/edges` with scipy, statsmodels, numpy and exact fractions.
+#[test]
+fn every_value_at_an_edge_is_met() {
+    let file: Value =
+        serde_json::from_str(include_str!("fixtures/stats_edges.json")).expect("edge cases");
+    let failures = walk(&file, dispatch);
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
+}
+
 #[test]
 fn an_unknown_procedure_or_key_or_a_wrong_value_fails() {
     let file = |procedure: &str, key: &str, value: f64| {

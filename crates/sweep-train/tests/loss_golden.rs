@@ -13,6 +13,8 @@ use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 
 use sweep_core::loss::{HeadKind, Loss, Sigma};
+use sweep_core::training::Optimizer;
+use sweep_train::frozen::{Features, HeadNumbers, LinearHead};
 use sweep_train::head::Head;
 use sweep_train::loss::{Objective, Targets, arcface_target, predict, psi};
 
@@ -155,6 +157,41 @@ fn measure(
     }
 }
 
+/// The same by the gradients that head mode writes out by hand, but for those by x, which a frozen backbone does not need.
+fn measure_by_hand(
+    loss: &Loss,
+    class_counts: &[u32],
+    lambda: f64,
+    params: &Value,
+    batch: &Batch,
+) -> Measured {
+    let numbers = |values: &[f64]| -> Vec<f32> { values.iter().map(|v| *v as f32).collect() };
+    let second = matches!(loss, Loss::CosineXent { .. }).then(|| {
+        let bias2: Vec<f64> = serde_json::from_value(params["bias2"].clone()).unwrap();
+        (numbers(&flat(&params["weight2"])), numbers(&bias2))
+    });
+    let bias = (loss.head() == HeadKind::Linear).then(|| numbers(&batch.bias));
+    let start = HeadNumbers { weight: numbers(&batch.weight.concat()), bias, second };
+    let (dim, classes, samples) = (batch.x[0].len(), batch.classes(), batch.labels.len());
+    let features =
+        Features::new(numbers(&batch.x.concat()), dim, batch.labels.clone(), samples, classes);
+    let rule =
+        Optimizer::Sgd { learning_rate: 1.0, momentum: 0.0, nesterov: false, weight_decay: 0.0 };
+    let mut head = LinearHead::new(loss, dim, start, rule, None);
+    let objective = Objective::new(loss, class_counts, 1);
+    let examples: Vec<usize> = (0..samples).collect();
+    let (said, gradients) = head.differentiate(&features, &examples, &objective, lambda);
+    let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|v| f64::from(*v)).collect() };
+    Measured {
+        per_sample: wide(&said.losses),
+        predictions: predict(&said.logits, classes),
+        logits: wide(&said.logits).chunks(classes).map(<[f64]>::to_vec).collect(),
+        grad_x: Vec::new(),
+        grad_weight: wide(&gradients[0]).chunks(dim).map(<[f64]>::to_vec).collect(),
+        grad_bias: (loss.head() == HeadKind::Linear).then(|| wide(&gradients[1])),
+    }
+}
+
 fn matrix(rows: &Matrix) -> Tensor<B, 2> {
     let flat: Vec<f32> = rows.iter().flatten().map(|v| *v as f32).collect();
     Tensor::from_data(TensorData::new(flat, [rows.len(), rows[0].len()]), &Default::default())
@@ -200,6 +237,32 @@ fn flat(value: &Value) -> Vec<f64> {
     rows.concat()
 }
 
+/// Everything of a case but the gradient by x.
+fn assert_case(name: &str, measured: Measured, case: &Value) {
+    let per_sample: Vec<f64> = serde_json::from_value(case["per_sample"].clone()).unwrap();
+    assert_values(&format!("{name} per_sample"), &measured.per_sample, &per_sample);
+    let mean = measured.per_sample.iter().sum::<f64>() / measured.per_sample.len() as f64;
+    assert_values(&format!("{name} value"), &[mean], &[case["value"].as_f64().unwrap()]);
+    assert_values(&format!("{name} scores"), &measured.logits.concat(), &flat(&case["scores"]));
+    let prediction: Vec<usize> = serde_json::from_value(case["prediction"].clone()).unwrap();
+    assert_eq!(
+        measured.predictions,
+        prediction.into_iter().map(Some).collect::<Vec<_>>(),
+        "{name}"
+    );
+    assert_gradient(
+        &format!("{name} grad_weight"),
+        &measured.grad_weight.concat(),
+        &flat(&case["grad_weight"]),
+    );
+    let grad_bias: Option<Vec<f64>> =
+        case.get("grad_bias").map(|g| serde_json::from_value(g.clone()).unwrap());
+    assert_eq!(measured.grad_bias.is_some(), grad_bias.is_some(), "{name}");
+    if let (Some(measured), Some(expected)) = (measured.grad_bias, grad_bias) {
+        assert_gradient(&format!("{name} grad_bias"), &measured, &expected);
+    }
+}
+
 #[test]
 fn every_case_of_the_golden_file_holds() {
     let golden = golden();
@@ -225,33 +288,15 @@ fn every_case_of_the_golden_file_holds() {
         };
         assert_eq!(case["head"].as_str().unwrap(), head, "{name}");
 
-        let measured = measure(&loss, &class_counts, lambda, &case["params"], &batch);
-        let per_sample: Vec<f64> = serde_json::from_value(case["per_sample"].clone()).unwrap();
-        assert_values(&format!("{name} per_sample"), &measured.per_sample, &per_sample);
-        let mean = measured.per_sample.iter().sum::<f64>() / measured.per_sample.len() as f64;
-        assert_values(&format!("{name} value"), &[mean], &[case["value"].as_f64().unwrap()]);
-        assert_values(&format!("{name} scores"), &measured.logits.concat(), &flat(&case["scores"]));
-        let prediction: Vec<usize> = serde_json::from_value(case["prediction"].clone()).unwrap();
-        assert_eq!(
-            measured.predictions,
-            prediction.into_iter().map(Some).collect::<Vec<_>>(),
-            "{name}"
-        );
+        let by_autodiff = measure(&loss, &class_counts, lambda, &case["params"], &batch);
         assert_gradient(
             &format!("{name} grad_x"),
-            &measured.grad_x.concat(),
+            &by_autodiff.grad_x.concat(),
             &flat(&case["grad_x"]),
         );
-        assert_gradient(
-            &format!("{name} grad_weight"),
-            &measured.grad_weight.concat(),
-            &flat(&case["grad_weight"]),
-        );
-        let grad_bias: Option<Vec<f64>> =
-            case.get("grad_bias").map(|g| serde_json::from_value(g.clone()).unwrap());
-        assert_eq!(measured.grad_bias.is_some(), grad_bias.is_some(), "{name}");
-        if let (Some(measured), Some(expected)) = (measured.grad_bias, grad_bias) {
-            assert_gradient(&format!("{name} grad_bias"), &measured, &expected);
+        let by_hand = measure_by_hand(&loss, &class_counts, lambda, &case["params"], &batch);
+        for (how, measured) in [("autodiff", by_autodiff), ("by hand", by_hand)] {
+            assert_case(&format!("{name} {how}"), measured, case);
         }
     }
     assert_eq!(
@@ -274,15 +319,17 @@ fn every_edge_of_the_golden_file_holds_with_finite_gradients() {
             not_offered += 1;
             continue;
         };
-        let measured = measure(&loss, &class_counts, lambda, &case["params"], &batch);
         let per_sample: Vec<f64> = serde_json::from_value(case["per_sample"].clone()).unwrap();
-        assert_values(&name, &measured.per_sample, &per_sample);
-        let gradients = [
-            measured.grad_x.concat(),
-            measured.grad_weight.concat(),
-            measured.grad_bias.unwrap_or_default(),
-        ];
-        assert!(gradients.concat().iter().all(|g| g.is_finite()), "{name}: {gradients:?}");
+        for measure in [measure, measure_by_hand] {
+            let measured = measure(&loss, &class_counts, lambda, &case["params"], &batch);
+            assert_values(&name, &measured.per_sample, &per_sample);
+            let gradients = [
+                measured.grad_x.concat(),
+                measured.grad_weight.concat(),
+                measured.grad_bias.unwrap_or_default(),
+            ];
+            assert!(gradients.concat().iter().all(|g| g.is_finite()), "{name}: {gradients:?}");
+        }
     }
     assert_eq!(not_offered, 2, "hinge_seed_literal and curricular");
 }

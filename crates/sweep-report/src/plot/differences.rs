@@ -8,7 +8,7 @@ use crate::report::{Comparison, DataSetReport, Report};
 
 const ROW: f64 = 30.0;
 const PLOT: f64 = 380.0;
-const WORDS: f64 = 330.0;
+const WORDS: f64 = 410.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 40.0;
 /// Rows of a figure; more are in the tables.
@@ -26,6 +26,7 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
     let scale = Scale::new((-reach, reach), (labels, labels + PLOT));
     let mut c = Canvas::default();
 
+    let tested = rows.iter().any(|r| r.on_these.p_adjusted.is_some());
     let rope = dataset.rope * n;
     c.rect(
         "rope",
@@ -51,7 +52,16 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
     );
     c.text("small", (labels, 18.0), Anchor::Start, "← worse");
     c.text("small", (labels + PLOT, 18.0), Anchor::End, "better →");
-    c.text("small", (labels + PLOT + 12.0, 18.0), Anchor::Start, "pp, adjusted p on these images");
+    c.text(
+        "small",
+        (labels + PLOT + 12.0, 18.0),
+        Anchor::Start,
+        if tested {
+            "difference, adjusted p on these images"
+        } else {
+            "difference on these images"
+        },
+    );
 
     for (i, row) in rows.iter().enumerate() {
         let y = TOP + (i as f64 + 0.5) * ROW;
@@ -73,13 +83,14 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
             c.rect("mean", (x(estimate * n) - 1.5, y - 6.0), (3.0, 12.0));
         }
         let estimate = row.estimate.map_or_else(|| format::NONE.to_owned(), format::points);
-        let numbers = format!("{estimate}  {}", format::p_label(row.on_these.p_adjusted));
+        let p = row.on_these.p_adjusted.map(|p| format!("  p {}", format::p_value(p)));
+        let numbers = format!("{estimate} pp{}", p.unwrap_or_default());
         c.text("label", (labels + PLOT + 12.0, y - 2.0), Anchor::Start, &numbers);
         let verdict = row
             .headline
             .as_ref()
             .map_or_else(|| "not all runs have ended".to_owned(), |h| what_it_is(&h.text));
-        c.text("small", (labels + PLOT + 12.0, y + 11.0), Anchor::Start, &shorten(&verdict, 54));
+        c.text("small", (labels + PLOT + 12.0, y + 11.0), Anchor::Start, &shorten(&verdict, 68));
     }
     c.line("axis", (labels, bottom), (labels + PLOT, bottom));
 

@@ -87,7 +87,7 @@ pub(super) fn figure(report: &Report, index: usize) -> Option<Figure> {
         kind: FigureKind::Intervals,
         title: format!("{}: accuracy of each configuration", dataset.name),
         caption: format!(
-            "One row per configuration, one dot per seed on {} validation images. Thick: {} of the mean over seeds, on these images (E1). Thin: {conf} % crossed seeds × images interval, on images like these (E2; Wilson for one seed). Small ticks: one image = {} pp.{}{}",
+            "One row per configuration, one dot per seed on {} validation images. Thick: mean over seeds on these images (E1), {}. Thin: {conf} % crossed seeds × images interval, on images like these (E2; Wilson for one seed). Small ticks: one image = {} pp.{}{}",
             dataset.n_val,
             phrases::t_interval(report),
             format::short(100.0 / f64::from(dataset.n_val.max(1)), 2),

@@ -175,7 +175,7 @@ pub(crate) fn shorten(text: &str, chars: usize) -> String {
 /// Width of a label column in pixels for text of 12 px.
 pub(crate) fn label_width<'a>(labels: impl Iterator<Item = &'a str>) -> f64 {
     let longest = labels.map(|l| l.chars().count()).max().unwrap_or(0).min(MAX_LABEL);
-    longest as f64 * 6.7 + 12.0
+    longest as f64 * 7.2 + 16.0
 }
 
 /// Characters of a label before it is shortened.

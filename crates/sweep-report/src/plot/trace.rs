@@ -2,7 +2,6 @@
 
 use super::svg::{Anchor, Canvas, MAX_LABEL, Scale, label_width, shorten};
 use super::{Figure, FigureKind};
-use crate::format;
 use crate::phrases;
 use crate::report::{AdaptiveTrace, Report};
 
@@ -81,9 +80,9 @@ fn caption(report: &Report, trace: &AdaptiveTrace) -> String {
         n => format!(" {n} confirmation seeds of each survivor were never used for choosing."),
     };
     format!(
-        "Seeds on these images (E1) given to each configuration by the declared rule: {}; {test}. {}. {} fewer than with the last look's seeds for everybody. Grey: dropped; it stays in every table.{confirmed}",
+        "Seeds on these images (E1) given to each configuration by the declared rule: {}; {test}. {}. {}. Grey: dropped; it stays in every table.{confirmed}",
         trace.rule,
-        phrases::looks_ended(report, trace),
-        format::count(u64::from(trace.runs_saved), "run", "runs")
+        phrases::capital(&phrases::looks_ended(report, trace)),
+        phrases::runs_saved(trace)
     )
 }

@@ -232,14 +232,13 @@ fn the_trace_tells_what_the_rounds_stored() {
     // 4 configurations × 15 seeds − 45 runs at looks; confirmation runs are not counted.
     assert_eq!((trace.runs_saved, trace.confirmation_seeds), (15, 8));
     let ended = trace.stopped.as_ref().unwrap();
-    assert_eq!((ended.look, ended.because.as_str()), (3, "15 seeds are the cap"));
+    assert_eq!((ended.look, ended.because.as_str()), (3, "the cap of 15 seeds is reached"));
     let figure = figures(&report).into_iter().find(|f| f.kind == FigureKind::Trace).unwrap();
     assert!(figure.caption.contains("15 runs fewer"), "{}", figure.caption);
     assert!(figure.svg().contains("dropped at look 1"));
-    assert!(
-        wide(&report)
-            .contains("2 of 4 dropped, 15 runs saved; stopped at look 3: 15 seeds are the cap")
-    );
+    assert!(wide(&report).contains(
+        "2 of 4 dropped, 15 runs saved; stopped at look 3: the cap of 15 seeds is reached"
+    ));
 }
 
 #[test]
@@ -358,7 +357,10 @@ fn every_text_has_the_confirmation_seeds_apart() {
     assert_eq!(parts, ["looks", "looks", "looks", "confirmation"]);
     let looks = crate::csv::adaptive(&report).unwrap();
     assert_eq!(looks.lines().count(), 1 + 4);
-    assert!(looks.contains("15 seeds are the cap") && looks.contains("paired t"), "{looks}");
+    assert!(
+        looks.contains("the cap of 15 seeds is reached") && looks.contains("paired t"),
+        "{looks}"
+    );
     assert_eq!(crate::csv::summaries(&report).lines().count(), 1 + 4 + 2);
 }
 
@@ -369,8 +371,9 @@ fn a_whole_adaptive_report_reads_like_this() {
 ! losses have unequal numbers of configurations, and the larger grid has the larger winner's bonus: softmax 1, cosine
   1, am_softmax 2
 
-digits, 100 validation images, against softmax (5–10 paired seeds; no p value after looks: on these images t interval
-  at the level of the look that ended its seeds, crossed seeds × images beyond them without a verdict)
+digits, 100 validation images, against softmax (5–10 paired seeds, given out by looks at the results and so without p
+  values; on these images t interval of the look that ended the seeds, beyond them crossed seeds × images without a
+  verdict)
                                    on these images             on images like these
   cosine                           −12.6 pp [−16.1, −9.1]  —   [−19.4, −5.8]  —
         → worse on these 100 images, with reservation: stopped at look 1
@@ -381,15 +384,16 @@ digits, 100 validation images, against softmax (5–10 paired seeds; no p value 
 not distinguishable from the best on these images: am_softmax(margin=0.1,scale=10), am_softmax(margin=0.2,scale=10) (2
   of 4 dropped by one-sided paired t at 0.0167 over all looks; simplest: am_softmax(margin=0.1,scale=10))
 seeds by the declared rule (Pocock spending, paired t, one-sided 0.05/3, looks every 5 seeds to 15): 2 of 4 dropped, 15
-  runs saved; stopped at look 3: 15 seeds are the cap
+  runs saved; stopped at look 3: the cap of 15 seeds is reached
 digits, confirmation of what is left, each against each (8 paired confirmation seeds; exact sign-flip on these images,
   crossed seeds × images beyond them; Holm over 1)
                                             on these images                 on images like these
   am_softmax(margin=0.2,scale=10) − am_so…  +1.1 pp [−0.0, +2.3]  p 0.094   [−1.5, +3.8]  p 0.40
         → unresolved — about 23 seeds (14 by the sd seen) for a difference this large, about 29 seeds (17 by the sd
           seen) for 1 pp
-! seeds were given out by results, so no p value of a fixed number of seeds holds: intervals on these images are those
-  of the look that ended each comparison, for all looks of one comparison, not for the 3 together
+! seeds were given out by looks at the results, so no p value of a fixed number of seeds holds, and none is shown; the
+  interval on these images is that of the look that ended the comparison: it holds over all looks of one comparison,
+  not over the 3 comparisons together
 ! the means of survivors are too high by the luck of having survived; confirmation seeds take the part of seeds out of
   the winner's bonus, the part of these images stays until others are used
 ! on 100 images no number of seeds resolves 1 pp beyond these images: the floor is about 6.1 pp (median over 3

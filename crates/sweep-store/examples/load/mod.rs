@@ -54,7 +54,7 @@ pub(crate) fn epoch(epoch: u32) -> EpochMetrics {
 pub(crate) fn result() -> RunResult {
     RunResult {
         end: TrainingEnd::Completed,
-        epochs: (1..=10).map(epoch).collect(),
+        epochs: (1..=30).map(epoch).collect(),
         validation: None,
         device: DeviceKind::Fake,
         seconds: 1.0,

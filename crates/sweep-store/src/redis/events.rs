@@ -99,7 +99,7 @@ async fn is_gone(link: &Link, place: u64) -> Result<bool, StoreError> {
     Ok(first > place.saturating_add(1))
 }
 
-fn event(mut entry: Reply) -> Result<Event, StoreError> {
+pub(super) fn event(mut entry: Reply) -> Result<Event, StoreError> {
     let id = entry.text(0)?;
     let cursor = EventCursor(id.split_once('-').map_or(id, |(number, _)| number).to_owned());
     let fields = entry.list(1)?;

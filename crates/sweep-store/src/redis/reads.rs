@@ -288,3 +288,75 @@ pub(super) fn scored(value: Value) -> Result<Vec<(String, f64)>, StoreError> {
         .map(|i| Ok((found.text(2 * i)?.to_owned(), found.number(2 * i + 1)?)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::redis::events;
+
+    fn text(text: &str) -> Value {
+        Value::BulkString(text.as_bytes().to_vec())
+    }
+
+    /// What a packed row may hold where it is damaged: values of any kind at any place.
+    fn packed() -> impl Strategy<Value = Value> {
+        let field = prop_oneof![
+            3 => Just(json!(false)),
+            2 => prop::sample::select(vec!["q", "l", "d", "s", "f", "c", "active", "", "x"]).prop_map(|text| json!(text)),
+            2 => any::<f64>().prop_map(|number| json!(number)),
+            2 => any::<u64>().prop_map(|number| json!(number)),
+            1 => any::<u64>().prop_map(|number| json!(number.to_string())),
+            1 => Just(json!("a".repeat(20))),
+            1 => Just(json!([["a".repeat(20), 3]])),
+            1 => Just(json!(["ab", 1e300, -1, []])),
+        ];
+        prop::collection::vec(field, 0..24)
+            .prop_map(|row| Value::BulkString(rmp_serde::to_vec(&row).unwrap()))
+    }
+
+    fn answer() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            2 => packed(),
+            1 => Just(Value::Nil),
+            1 => any::<i64>().prop_map(Value::Int),
+            1 => prop::collection::vec(any::<u8>(), 0..40).prop_map(Value::BulkString),
+            1 => "[0-9.:{}a-]{0,24}".prop_map(|told| text(&told)),
+            1 => Just(text(&format!("{}:0000000003:{}", "a".repeat(20), "b".repeat(20)))),
+            1 => Just(text("abc:7")),
+        ];
+        leaf.prop_recursive(3, 40, 9, |inner| {
+            prop::collection::vec(inner, 0..9).prop_map(Value::Array)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_that_makes_no_sense_is_an_error_and_no_panic(found in answer(), row in packed(), bytes: Vec<u8>) {
+            let run: RunId = "a".repeat(20).parse().unwrap();
+            let sweep: SweepId = "b".repeat(20).parse().unwrap();
+            let reply = || Reply::of(found.clone());
+            let mut configurations = Configurations::default();
+            let outcomes = [
+                reply().and_then(|reply| record(reply, &Configurations::default())).is_ok(),
+                reply().and_then(|reply| configurations.add(&reply)).is_ok(),
+                reply().and_then(events::event).is_ok(),
+                pairs(found.clone()).is_ok(),
+                scored(found.clone()).is_ok(),
+            ];
+            // No record comes of it: its configuration is not there.
+            prop_assert!(!outcomes[0]);
+            let Value::BulkString(row) = row else { unreachable!() };
+            for packed in [row, bytes] {
+                let time = Some(Timestamp(i64::MAX));
+                let _ = RunRow::unpack(&run, &packed, time);
+                let _ = rows::state_of(run.as_str(), &packed);
+                let _ = rows::status(&sweep, &packed);
+                let _ = rows::attempt(&run, 1, &packed, String::new());
+                let _ = result::<sweep_core::result::RunResult>(&packed);
+            }
+        }
+    }
+}

@@ -64,13 +64,15 @@ pub struct Planned {
     pub every: u32,
     pub order: Order,
     pub batches: u32,
+    /// Questions before the first epoch: while features are computed.
+    pub before: u32,
     pub epochs: Vec<EpochMetrics>,
     pub checkpoints: Vec<Checkpoint>,
 }
 
 impl Planned {
     pub fn new(every: u32, order: Order) -> Self {
-        Self { every, order, batches: 0, epochs: Vec::new(), checkpoints: Vec::new() }
+        Self { every, order, batches: 0, before: 0, epochs: Vec::new(), checkpoints: Vec::new() }
     }
 
     pub fn watching() -> Self {
@@ -80,9 +82,17 @@ impl Planned {
 
 impl Observer for Planned {
     fn batch(&mut self, epoch: u32, batch: u32, batches: u32) -> Order {
-        assert!(epoch >= 1 && batch >= 1 && batch <= batches, "{epoch} {batch}/{batches}");
-        self.batches += 1;
-        if self.batches.is_multiple_of(self.every) { self.order } else { Order::Continue }
+        if epoch == 0 {
+            self.before += 1;
+        } else {
+            assert!(batch >= 1 && batch <= batches, "{epoch} {batch}/{batches}");
+            self.batches += 1;
+        }
+        if (self.before + self.batches).is_multiple_of(self.every) {
+            self.order
+        } else {
+            Order::Continue
+        }
     }
 
     fn epoch(&mut self, metrics: &EpochMetrics) {

@@ -106,26 +106,33 @@ end
 
 local counts = { new = 0, known = 0, joined = 0, requeued = 0 }
 
--- New runs are written together, a few commands for all of them; until then they stand in `known` only.
-local fresh = { specs = {}, states = {}, places = {} }
+-- New runs are written together, a few commands for all of them; until then they stand in `fresh.has` only.
+local fresh = { has = {}, specs = {}, states = {}, places = {} }
+
+-- The row of a new run in two pieces. Only its place differs from run to run; it is packed alone and stands behind each piece:
+-- as third field, `ord`, and at the end of the last, `sweeps`. Packing whole rows would be half of the work of this script.
+local row = pack({
+  st = 'q', home = a.sweep, ord = 0, attempts = 0, errors = 0, losses = 0, stuck = 0, yields = 0, charged = 0,
+  sweeps = { { a.sweep, 0 } },
+}, RUN)
+-- Three bytes say how many fields there are, one is the place 0.
+local before = string.sub(row, 1, 3 + #cmsgpack.pack('q', a.sweep))
+local between = string.sub(row, #before + 2, -2)
 
 local function submit_new(id, ord, spec)
-  local run = {
-    st = 'q', home = a.sweep, ord = ord, front = false, attempts = 0, errors = 0, losses = 0, stuck = 0, yields = 0,
-    charged = 0, sweeps = { { a.sweep, ord } },
-  }
   local key = string.match(spec, '^[^:]*')
   if unkept[key] then
     redis.call('HSET', K.conf, key, unkept[key])
     unkept[key] = nil
   end
+  local packed_ord = cmsgpack.pack(ord)
   table.insert(fresh.specs, id)
   table.insert(fresh.specs, spec)
   table.insert(fresh.states, id)
-  table.insert(fresh.states, pack(run, RUN))
+  table.insert(fresh.states, before .. packed_ord .. between .. packed_ord)
   table.insert(fresh.places, 0)
   table.insert(fresh.places, place(a.sweep, ord, id))
-  known[id] = run
+  fresh.has[id] = true
   counts.new = counts.new + 1
   return true
 end
@@ -178,6 +185,9 @@ for _, new in ipairs(a.runs) do
   local moved
   if known[id] then
     moved = submit_known(id, known[id], ord)
+  elseif fresh.has[id] then
+    -- A second time in this very call.
+    counts.joined = counts.joined + 1
   else
     moved = submit_new(id, ord, spec)
   end
