@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use coordinator::service;
+use coordinator::service::{self, ServeError};
 use sweep_store::blobs::Blobs;
 use sweep_store::{AnyStore, Reads, StoreError};
 use tokio_util::sync::CancellationToken;
@@ -29,9 +29,17 @@ pub(crate) fn coordinator(args: &CoordinatorArgs, global: &Global) -> Result<End
         }
         let name = store.to_string();
         let ready = |address| eprintln!("coordinator on http://{address} · store {name}");
-        service::serve(store, blobs, args.service.clone(), stop, ready).await?;
+        service::serve(store, blobs, args.service.clone(), stop, ready).await.map_err(wrong)?;
         Ok(Ended::Done)
     })
+}
+
+/// Wrong flags and tokens are the person's, the rest is not.
+fn wrong(error: ServeError) -> anyhow::Error {
+    match error {
+        ServeError::Listen { .. } | ServeError::Ended { .. } => error.into(),
+        _ => WrongInput::error(error),
+    }
 }
 
 impl Services {
