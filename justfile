@@ -34,3 +34,7 @@ many:
 # A benchmark by name: overhead, step
 bench name *args:
     bench/{{name}}/run {{args}}
+
+# The chaos test, longer: real processes killed, frozen and cut off
+soak runs="20000":
+    SWEEP_CHAOS_RUNS={{runs}} cargo test --release -p sweep-train -p sweep-cli --test chaos -- --nocapture

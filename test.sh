@@ -54,7 +54,12 @@ lint() { step "lints, with the cuda feature"; cargo clippy --locked --workspace 
 
 docs() { step "API documentation"; RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps "${PURE[@]}"; }
 
-pure() { step "tests of the crates without burn"; cargo test --locked "${PURE[@]}"; }
+pure() {
+  step "tests of the crates without burn"
+  cargo test --locked "${PURE[@]}"
+  # Downloads are a feature that sweep-train does without.
+  cargo test --locked -p sweep-data --features fetch --test fetching
+}
 
 product() { step "tests of training and of the command"; cargo test --locked --release "${BURN[@]}"; }
 

@@ -91,8 +91,9 @@ Ctrl-C saves the running trainings; the same command goes on from there. A secon
     /// Verdicts against the baseline, best set per data set, what is unresolved and what would resolve it
     #[command(after_help = "Examples:
   sweep compare quickstart
+  sweep compare quickstart --details      other tests, variance, ranks: what a reviewer may ask
   sweep compare my_sweep.yaml --json")]
-    Compare(SweepArgs),
+    Compare(CompareArgs),
     /// Write the report: one self-contained HTML file, report.json, tables
     #[command(after_help = "Examples:
   sweep report quickstart
@@ -245,6 +246,18 @@ pub(crate) struct SweepArgs {
     pub(crate) sweep: String,
     /// One JSON document
     #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompareArgs {
+    /// An id, a unique prefix of one, a name (the newest of it) or a sweep file
+    pub(crate) sweep: String,
+    /// Also other tests, variance components, averages and ranks
+    #[arg(long)]
+    pub(crate) details: bool,
+    /// One JSON document
+    #[arg(long, conflicts_with = "details")]
     pub(crate) json: bool,
 }
 

@@ -7,19 +7,22 @@ use coordinator::View;
 use sweep_report::{table, terminal};
 use sweep_store::Command;
 
-use crate::args::{ExportArgs, Format, Global, ReportArgs, SweepArgs};
+use crate::args::{CompareArgs, ExportArgs, Format, Global, ReportArgs};
 use crate::exit::{Ended, WrongInput};
 use crate::home::Home;
 use crate::source::{Source, find};
 use crate::{load, out, stored};
 
-pub(crate) fn compare(args: &SweepArgs, global: &Global) -> Result<Ended> {
+pub(crate) fn compare(args: &CompareArgs, global: &Global) -> Result<Ended> {
     let view = view(&args.sweep, global, Look::Yes)?;
     let report = view.report();
     if args.json {
         out::text(&report.json())?;
     } else {
         out::text(&terminal::comparison(&report, out::style()))?;
+        if args.details {
+            out::text(&terminal::details(&report, out::style()))?;
+        }
     }
     Ok(Ended::Done)
 }
