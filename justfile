@@ -22,6 +22,6 @@ demo:
 docs:
     cargo doc --no-deps --open
 
-# A benchmark by name: overhead, step
+# A benchmark by name: overhead, stats, queue
 bench name *args:
     bench/{{name}}/run {{args}}
