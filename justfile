@@ -27,11 +27,15 @@ simulate:
 docs:
     cargo doc --no-deps --open
 
+<<<<<<< HEAD
 # What a million runs cost a Redis server: CPU, memory, commands
 many:
     cargo test --release -p sweep-store --test redis_many -- --ignored --nocapture
 
 # A benchmark by name: overhead, step
+=======
+# A benchmark by name: overhead, stats, queue
+>>>>>>> bench
 bench name *args:
     bench/{{name}}/run {{args}}
 

@@ -73,7 +73,12 @@ def account():
                 yield place / file
                 return
         finally:
-            place.rmdir()
+            for _ in range(100):  # the last of the killed may still be leaving
+                try:
+                    place.rmdir()
+                    break
+                except OSError:
+                    time.sleep(0.05)
     yield None
 
 
@@ -93,16 +98,22 @@ def watch(command):
         process = subprocess.Popen([*command, str(file or "")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         if file:
             (file.parent / "cgroup.procs").write_text(str(process.pid))
-        process.stdin.write("go\n")
-        process.stdin.flush()
-        while not select.select([process.stdout], [], [], PERIOD)[0]:
-            below = descendants(process.pid)
-            seconds.update(below.values())
-            both = [resident(pid) for pid in below]
-            rss, pss, samples = max(rss, sum(b[0] for b in both)), max(pss, sum(b[1] for b in both)), samples + 1
-        out, err = process.communicate()
-        if process.returncode != 0:
-            raise RuntimeError(f"the measuring process ended with {process.returncode}: {err[-500:]}")
+        try:
+            process.stdin.write("go\n")
+            process.stdin.flush()
+            while not select.select([process.stdout], [], [], PERIOD)[0]:
+                below = descendants(process.pid)
+                seconds.update(below.values())
+                both = [resident(pid) for pid in below]
+                rss, pss, samples = max(rss, sum(b[0] for b in both)), max(pss, sum(b[1] for b in both)), samples + 1
+            out, err = process.communicate()
+            if process.returncode != 0:
+                raise RuntimeError(f"the measuring process ended with {process.returncode}: {err[-500:]}")
+        finally:
+            if process.poll() is None:
+                end_below(process.pid)
+                process.kill()
+                process.wait()
     told = json.loads(out.removeprefix("measured\n"))
     if "failure" in told:
         raise RuntimeError(told["failure"])
@@ -157,6 +168,12 @@ class Cost:
         return {"cpu_children_s": children, "cpu_group_s": group, "wall_s": self.wall}
 
 
+def end_below(root):
+    for left in descendants(root):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(left, signal.SIGKILL)
+
+
 def reap(patience):
     """Waits for every adopted process; ends after `patience` seconds those that stay."""
     end = time.monotonic() + patience
@@ -167,9 +184,7 @@ def reap(patience):
             return
         if pid == 0:
             if time.monotonic() > end:
-                for left in descendants(os.getpid()):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(left, signal.SIGKILL)
+                end_below(os.getpid())
             time.sleep(0.01)
 
 
