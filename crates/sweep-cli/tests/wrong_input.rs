@@ -255,10 +255,17 @@ fn wrong_manifests_and_images_are_refused() {
             &["none.csv"],
         ),
         (
-            "an archive",
+            "an archive without an address",
             "{ folder: photos }",
             "{ archive: { url: 'a.zip', sha256: '', bytes: 0 } }",
-            &["m.yaml:2:", "folder"],
+            &["m.yaml:2:", "http"],
+        ),
+        ("a missing archive", "{ folder: photos }", "{ archive: none.zip }", &["none.zip"]),
+        (
+            "an archive that is none",
+            "{ folder: photos }",
+            "{ archive: photos/cat/0.png }",
+            &["0.png", "zip"],
         ),
         (
             "a class that no folder has",

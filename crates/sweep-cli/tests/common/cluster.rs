@@ -147,7 +147,7 @@ fn replies(mut from: TcpStream, mut to: TcpStream, of: u32, lost: &AtomicUsize, 
                 Some(x.wrapping_mul(1_664_525).wrapping_add(1_013_904_223))
             })
             .unwrap();
-        if read > 0 && (roll >> 8) % of == 0 {
+        if read > 0 && (roll >> 8).is_multiple_of(of) {
             lost.fetch_add(1, Ordering::SeqCst);
             break;
         }

@@ -86,7 +86,8 @@ fn block<S: Simd, const R: usize, const K: usize>(
 ) -> [[f32; K]; R] {
     let dim = x[0].len();
     let whole = S::as_simd_f32s(x[0]).0.len();
-    let (mut xs, mut ws): ([&[S::f32s]; R], [&[S::f32s]; K]) = ([&[]; R], [&[]; K]);
+    let mut xs: [&[S::f32s]; R] = [&[]; R];
+    let mut ws: [&[S::f32s]; K] = [&[]; K];
     for r in 0..R {
         xs[r] = &S::as_simd_f32s(x[r]).0[..whole];
     }

@@ -251,8 +251,8 @@ impl LinearHead {
             said.logits.extend(found.logits.iter().map(|z| *z as f32));
             if let Some((factors, sums)) = &mut wanted {
                 let factors = &mut factors[index * classes..(index + 1) * classes];
-                for c in 0..classes {
-                    factors[c] = (mean * found.products[c]) as f32;
+                for (c, factor) in factors.iter_mut().enumerate() {
+                    *factor = (mean * found.products[c]) as f32;
                     sums.bias[c] += found.products[c];
                     sums.norms[c] += found.norms[c];
                 }

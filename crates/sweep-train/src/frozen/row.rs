@@ -252,8 +252,8 @@ fn hinge(z: &[f64], y: usize, margin: f64, power: u32, gradient: &mut [f64]) -> 
 fn crammer_singer(z: &[f64], y: usize, margin: f64, power: u32, gradient: &mut [f64]) -> f64 {
     let mut rival: Option<usize> = None;
     for j in (0..z.len()).filter(|j| *j != y) {
-        // Not `>`: NaN must win.
-        if rival.is_none_or(|best| !(z[j] <= z[best])) {
+        // NaN must win, or a diverged run would look well.
+        if rival.is_none_or(|best| z[j] > z[best] || z[j].is_nan()) {
             rival = Some(j);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A pickle is a program. This machine has no way to run code: a name it does not know (`GLOBAL`) ends the reading, and of the
 //! names it knows each stands for a fixed value. Time and memory are bounded by the length of the input, which the caller
-//! bounds. Language: CPython's `pickletools.py`; names: torch's `serialization.py` and `_utils.py`.
+//! bounds. Language: Python's `pickletools.py`; names: torch's `serialization.py` and `_utils.py`.
 
 use std::rc::Rc;
 
