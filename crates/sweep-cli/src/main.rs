@@ -3,6 +3,7 @@
 //! Reading order: `args` (what can be typed), `exit` (exit codes), `load` (sweep file → plan), `run` (the main command), then
 //! one small module per other command.
 
+#[expect(clippy::doc_markdown, reason = "help texts are read in a terminal")]
 mod args;
 mod change;
 mod check;

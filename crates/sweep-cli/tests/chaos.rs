@@ -3,6 +3,8 @@
 //!
 //! Bounded for every day; `just soak` runs it longer (`SWEEP_CHAOS_RUNS`).
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 #[path = "../../sweep-store/tests/server/mod.rs"]
 mod server;
@@ -78,7 +80,7 @@ fn every_run_ends_once_whatever_is_killed_frozen_or_cut_off() {
     let direct = redis.url("chaos");
     let lossy = format!("redis://127.0.0.1:{}?namespace=chaos", proxy.port);
     let start = |i: usize| {
-        let store = if i % 2 == 0 { &lossy } else { &direct };
+        let store = if i.is_multiple_of(2) { &lossy } else { &direct };
         let fake = [
             "--slots",
             "2",

@@ -1,6 +1,8 @@
 //! The same sweep on several processes: another worker goes on where one was killed, data sets and checkpoints travel by way of the
 //! coordinator, roles are asked for, and exit codes say how it ended.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod common;
 #[path = "../../sweep-store/tests/server/mod.rs"]
 mod server;
