@@ -100,6 +100,11 @@ impl Cache {
         Ok(held)
     }
 
+    /// Whether the file with this content is there, as far as is known without a look at the disk.
+    pub(crate) fn has(&self, digest: &Digest) -> bool {
+        self.lock().get(digest).is_some_and(|entry| entry.used.is_some())
+    }
+
     fn hold(self: &Arc<Self>, digest: Digest) -> Held {
         self.lock().entry(digest).or_default().users += 1;
         Held { cache: self.clone(), digest, path: self.dir.join(digest.to_string()) }

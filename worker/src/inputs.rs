@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sweep_core::dataset::{DataSetInfo, DataSetRef};
 use sweep_core::ids::{Digest, Sha256, SweepId};
 use sweep_core::model::Weights;
-use sweep_core::run::RunSpec;
+use sweep_core::run::{DataKey, RunSpec};
 use sweep_core::sweep::{Document, Input, InputFile};
-use sweep_store::StoreError;
 use sweep_store::blobs::{BlobError, Blobs};
+use sweep_store::{HOLDS_MAX, StoreError};
 
 use crate::attempt::Attempt;
 use crate::cache::{Cache, CacheError, Held};
@@ -22,6 +22,8 @@ use crate::calls::Calls;
 
 /// Documents of sweeps kept at hand; a worker serves few sweeps at a time.
 const DOCUMENTS: usize = 32;
+/// Fetched data sets remembered: as many as a wish may name.
+const PACKS: usize = HOLDS_MAX;
 
 /// What is at hand for the attempt in a slot: a handle that its trainer keeps, and whose content changes from run to run.
 #[derive(Clone, Default)]
@@ -120,11 +122,13 @@ pub(crate) struct Fetcher {
     /// Without one nothing is fetched: the trainer has everything.
     cache: Option<Arc<Cache>>,
     documents: Mutex<VecDeque<(SweepId, Arc<Document>)>>,
+    /// Data sets fetched since the start, the newest first; the cache may have dropped some.
+    packs: Mutex<VecDeque<(DataKey, Digest)>>,
 }
 
 impl Fetcher {
     pub(crate) fn new(calls: Calls, blobs: Blobs, cache: Option<Arc<Cache>>) -> Self {
-        Self { calls, blobs, cache, documents: Mutex::default() }
+        Self { calls, blobs, cache, documents: Mutex::default(), packs: Mutex::default() }
     }
 
     /// What this run of this sweep needs; waits for downloads.
@@ -139,9 +143,26 @@ impl Fetcher {
         if let Some(cache) = &self.cache {
             for input in document.inputs.iter().filter(|input| needs(run, &input.input)) {
                 files.push((input.input.clone(), self.fetch(cache, run, input, attempt).await?));
+                if matches!(input.input, Input::Pack { .. }) {
+                    self.remember(run.data_key(), input.digest);
+                }
             }
         }
         Ok(Shelf { document: Some(document), files })
+    }
+
+    /// Data sets in the cache that runs of this process read, those read last first.
+    pub(crate) fn held(&self) -> Vec<DataKey> {
+        let Some(cache) = &self.cache else { return Vec::new() };
+        let packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
+        packs.iter().filter(|(_, file)| cache.has(file)).map(|(key, _)| key.clone()).collect()
+    }
+
+    fn remember(&self, key: DataKey, file: Digest) {
+        let mut packs = self.packs.lock().unwrap_or_else(PoisonError::into_inner);
+        packs.retain(|(known, _)| *known != key);
+        packs.push_front((key, file));
+        packs.truncate(PACKS);
     }
 
     async fn fetch(

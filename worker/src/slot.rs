@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sweep_core::lifecycle::Holder;
+use sweep_core::run::DataKey;
 use sweep_store::{Leased, Policy, RequestId, Wish};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +17,8 @@ use crate::worker::{Worker, WorkerError};
 
 /// Between two looks at whether a broken worker has mended, as the success of another slot may do.
 const BROKEN: Duration = Duration::from_secs(1);
+/// Data sets that a slot is thought to have in memory still, which is more than most machines have room for.
+const REMEMBERED: usize = 3;
 
 pub(crate) async fn run(
     worker: Arc<Worker>,
@@ -42,6 +45,7 @@ async fn leases(
     let thread = TrainingThread::start(format!("slot-{index}"), trainers, inputs.clone())?;
     let bench = Bench { thread, inputs };
     let mut idle = Idle::new(&options.policy);
+    let mut trained = Vec::new();
     let mut request = RequestId(random::bits());
     while !stop.is_cancelled() {
         if let Some(last) = context.status.broken() {
@@ -57,6 +61,7 @@ async fn leases(
             request,
             device: options.device,
             only: options.only.clone(),
+            holds: held(&trained, fetcher.held()),
         };
         let policy = Policy { poll: idle.step(), ..options.policy.clone() };
         match context.calls.lease(&wish, &policy).await {
@@ -64,6 +69,10 @@ async fn leases(
                 let _holding = context.status.holding();
                 // A new wish has a new id; the same id again would be answered with the lease just held.
                 request = RequestId(random::bits());
+                let data = lease.spec.data_key();
+                trained.retain(|known| *known != data);
+                trained.insert(0, data);
+                trained.truncate(REMEMBERED);
                 match hold::hold(context, fetcher, &bench, *lease, stop).await? {
                     Held::Fault => {
                         // Room for whatever broke to mend, and for other workers to take the run.
@@ -96,6 +105,13 @@ async fn leases(
         }
     }
     Ok(())
+}
+
+/// What a wish names: what this slot trained on last, and then what any slot's run brought to the cache.
+fn held(trained: &[DataKey], cached: Vec<DataKey>) -> Vec<DataKey> {
+    let mut held = trained.to_vec();
+    held.extend(cached.into_iter().filter(|key| !trained.contains(key)));
+    held
 }
 
 /// How long a worker that has been idle for `idle` still waits; `None`: for ever, or as long as another slot works.

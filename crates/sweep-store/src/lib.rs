@@ -26,6 +26,6 @@ pub use read::{
 pub use store::{AnyStore, Reads, Store};
 pub use sweep_core::lifecycle::{CheckpointPointer, Holder, LossPolicy};
 pub use words::{
-    Applied, Command, Lease, Leased, NewSweep, Now, Order, Outcome, Progress, RequestId,
+    Applied, Command, HOLDS_MAX, Lease, Leased, NewSweep, Now, Order, Outcome, Progress, RequestId,
     Submission, Submitted, SweepState, Ticked, Wish,
 };

@@ -37,6 +37,12 @@ pub struct Policy {
     pub tick_due: u32,
     /// Members that one `tick` may visit after a pause, resume, cancel or retry.
     pub walk: u32,
+    /// How far into a line is looked for a run on pictures that a slot holds, at most 512; 1 or 0: not at all.
+    ///
+    /// More than the candidates of a sweep, or the next data set is never in sight.
+    pub affinity_window: u32,
+    /// How often the first run of a line may be passed over for such a run; 0: never.
+    pub affinity_skips: u32,
     /// Events kept for late readers.
     pub events_kept: u32,
     /// A worker unheard for this long is forgotten.
@@ -61,13 +67,23 @@ impl Default for Policy {
             tick_expired: 256,
             tick_due: 1024,
             walk: 1000,
+            affinity_window: 64,
+            affinity_skips: 4,
             events_kept: 100_000,
             worker_kept: Duration::from_secs(3600),
         }
     }
 }
 
+/// No line is looked into further, whatever a policy says: a lease must stay short.
+const WINDOW_MAX: u32 = 512;
+
 impl Policy {
+    /// [`Self::affinity_window`] within its bound.
+    pub(crate) fn window(&self) -> u32 {
+        self.affinity_window.min(WINDOW_MAX)
+    }
+
     /// Delay before the next try after the `errors`-th error (from 1): `min(retry_max, retry_step · 2^(n−1)) · u`.
     ///
     /// `u` is the caller's jitter and is pulled into [0.5, 1].

@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use sweep_core::ids::{Attempt, Fence, RunId, SweepId, Timestamp};
 use sweep_core::lifecycle::{CheckpointPointer, Holder};
 use sweep_core::result::{DeviceKind, EpochMetrics, RunResult};
-use sweep_core::run::RunSpec;
+use sweep_core::run::{DataKey, RunSpec};
 use sweep_core::sweep::Document;
 
 /// Runs that one `submit` may carry.
 pub const SUBMIT_MAX: usize = 500;
+/// Data sets held that a wish may name; those after them are not looked at.
+pub const HOLDS_MAX: usize = 32;
 /// Bytes of JSON that a result may have; more is refused.
 pub const RESULT_MAX: usize = 64 * 1024;
 /// Bytes of log kept per attempt: its end.
@@ -102,6 +104,17 @@ pub struct Wish {
     pub device: DeviceKind,
     /// Only runs of this sweep, whichever sweep they are at home in; fair share between sweeps plays no part then.
     pub only: Option<SweepId>,
+    /// Pictures it has at hand, the most wanted first: of the sweep whose turn it is, a run on them goes before others, within
+    /// [`crate::Policy::affinity_window`] and [`crate::Policy::affinity_skips`]. Says nothing about which sweep's turn it is, and
+    /// nothing at all beside [`Self::only`].
+    pub holds: Vec<DataKey>,
+}
+
+impl Wish {
+    /// The pictures held, as many as count.
+    pub(crate) fn held(&self) -> &[DataKey] {
+        &self.holds[..self.holds.len().min(HOLDS_MAX)]
+    }
 }
 
 /// Answer to a wish.

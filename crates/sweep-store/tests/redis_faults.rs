@@ -37,7 +37,13 @@ const OUTAGE: Duration = Duration::from_secs(8);
 
 fn wish(slot: u32, request: u64) -> Wish {
     let holder = Holder { worker: "w".to_owned(), slot };
-    Wish { holder, request: RequestId(request), device: DeviceKind::Fake, only: None }
+    Wish {
+        holder,
+        request: RequestId(request),
+        device: DeviceKind::Fake,
+        only: None,
+        holds: Vec::new(),
+    }
 }
 
 async fn lease(store: &AnyStore, slot: u32) -> Lease {

@@ -29,7 +29,13 @@ use server::Server;
 
 fn wish(slot: u32, request: u64) -> Wish {
     let holder = Holder { worker: "w".to_owned(), slot };
-    Wish { holder, request: RequestId(request), device: DeviceKind::Fake, only: None }
+    Wish {
+        holder,
+        request: RequestId(request),
+        device: DeviceKind::Fake,
+        only: None,
+        holds: Vec::new(),
+    }
 }
 
 async fn lease(store: &AnyStore, slot: u32, request: u64) -> Option<Lease> {

@@ -12,7 +12,12 @@ use sweep_core::sweep::{Input, InputFile};
 use sweep_core::trainer::{Checkpoint, Observer, Outcome, TrainError, Trainer};
 
 use super::world::{Running, World, info, options};
+use crate::attempt::Attempt;
+use crate::cache::Cache;
+use crate::calls::Calls;
 use crate::fake::FakeTrainer;
+use crate::inputs::Fetcher;
+use crate::metrics::Metrics;
 use crate::{CacheOptions, Inputs, Options, TrainerFactory, Worker};
 
 const PACK: &[u8] = b"pictures";
@@ -83,6 +88,71 @@ async fn a_trainer_finds_the_files_of_its_run_fetched_once() {
     running.stop().await.unwrap();
     assert_eq!(seen.lock().unwrap().len(), 6);
     assert_eq!(metrics.fetched_bytes.get(), PACK.len() as u64);
+}
+
+/// A trainer that notes on which data set it trains.
+struct Noting {
+    seen: Arc<Mutex<Vec<String>>>,
+    fake: FakeTrainer,
+}
+
+impl Trainer for Noting {
+    fn train(
+        &mut self,
+        run: &RunSpec,
+        resume: Option<Checkpoint>,
+        observer: &mut dyn Observer,
+    ) -> Result<Outcome, TrainError> {
+        self.seen.lock().unwrap().push(run.configuration.dataset.name.clone());
+        self.fake.train(run, resume, observer)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_stays_on_the_data_set_that_it_has() {
+    let other = DataSetInfo {
+        name: "y".to_owned(),
+        content: Digest::of(b"y"),
+        split: Digest::of(b"y split"),
+        ..info()
+    };
+    let world = World::on_datasets(2, &[info(), other]).await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let trainers: TrainerFactory = {
+        let seen = seen.clone();
+        Arc::new(move |inputs: Inputs| {
+            let fake = FakeTrainer::new("fake".parse().unwrap(), inputs);
+            Box::new(Noting { seen: seen.clone(), fake }) as Box<dyn Trainer>
+        })
+    };
+    let running =
+        Running::start(Worker::new(world.store.clone(), world.blobs.clone(), trainers, options()));
+    world.until("the end", |counts| counts.succeeded == 8).await;
+    running.stop().await.unwrap();
+    // In line they stand as x x y y x x y y.
+    assert_eq!(*seen.lock().unwrap(), ["x", "x", "x", "x", "y", "y", "y", "y"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetched_data_set_is_held_as_long_as_the_cache_has_it() {
+    let world = World::with_inputs(1, &[pack(8)]).await;
+    world.blobs.put(PACK).await.unwrap();
+    let metrics = Arc::new(Metrics::new(1));
+    let dir = world.dir.path().join("cache");
+    let cache = CacheOptions { dir, limit: PACK.len() as u64 };
+    let cache = Cache::open(&cache, metrics.clone()).unwrap();
+    let calls = Calls::new(world.store.clone(), metrics.clone());
+    let fetcher = Fetcher::new(calls, world.blobs.clone(), Some(cache.clone()));
+    let run = world.plan.runs[0].spec.clone();
+    let attempt = Attempt::new(metrics, 10);
+    assert!(fetcher.held().is_empty());
+    for _ in 0..2 {
+        drop(fetcher.shelf(&world.id, &run, &attempt).await.unwrap());
+        assert_eq!(fetcher.held(), [run.data_key()]);
+    }
+    let other = world.blobs.put(vec![7; PACK.len()]).await.unwrap();
+    drop(cache.file(&world.blobs, other, PACK.len() as u64).await.unwrap());
+    assert!(fetcher.held().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -85,19 +85,25 @@ pub(super) struct World {
 impl World {
     /// Two configurations and so many seeds in memory.
     pub(super) async fn new(seeds: u32) -> Self {
-        Self::with(AnyStore::open("sqlite::memory:").unwrap(), None, seeds, &[]).await
+        Self::with(AnyStore::open("sqlite::memory:").unwrap(), None, seeds, &[], &[info()]).await
     }
 
     /// The same on a real server, or nothing where there is none.
     pub(super) async fn on_redis(seeds: u32) -> Option<Self> {
         let server = RedisServer::start()?;
         let store = AnyStore::open(&server.url()).unwrap();
-        Some(Self::with(store, Some(server), seeds, &[]).await)
+        Some(Self::with(store, Some(server), seeds, &[], &[info()]).await)
     }
 
     /// With files that its runs need.
     pub(super) async fn with_inputs(seeds: u32, inputs: &[InputFile]) -> Self {
-        Self::with(AnyStore::open("sqlite::memory:").unwrap(), None, seeds, inputs).await
+        let store = AnyStore::open("sqlite::memory:").unwrap();
+        Self::with(store, None, seeds, inputs, &[info()]).await
+    }
+
+    /// On these data sets.
+    pub(super) async fn on_datasets(seeds: u32, datasets: &[DataSetInfo]) -> Self {
+        Self::with(AnyStore::open("sqlite::memory:").unwrap(), None, seeds, &[], datasets).await
     }
 
     async fn with(
@@ -105,10 +111,14 @@ impl World {
         redis: Option<RedisServer>,
         seeds: u32,
         inputs: &[InputFile],
+        datasets: &[DataSetInfo],
     ) -> Self {
-        let text = FILE.replace("SEEDS", &seeds.to_string());
+        let names: Vec<_> = datasets.iter().map(|info| info.name.as_str()).collect();
+        let text = FILE
+            .replace("SEEDS", &seeds.to_string())
+            .replace("[x]", &format!("[{}]", names.join(", ")));
         let sweep = Sweep::parse(&text, "t.yaml").unwrap_or_else(|error| panic!("{error}"));
-        let plan = sweep.plan(&[info()]).unwrap_or_else(|error| panic!("{error}"));
+        let plan = sweep.plan(datasets).unwrap_or_else(|error| panic!("{error}"));
         let id = sweep.id(&plan);
         let mut document = sweep.document(plan.datasets.clone());
         document.inputs = inputs.to_vec();

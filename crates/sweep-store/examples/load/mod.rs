@@ -99,8 +99,13 @@ async fn slot_works(store: AnyStore, slot: u32) -> Result<(), StoreError> {
     let progress = Progress { epochs: vec![epoch(1)], step: 100, checkpoint: None };
     for request in 0.. {
         let holder = Holder { worker: "w".to_owned(), slot };
-        let wish =
-            Wish { holder, request: RequestId(request), device: DeviceKind::Fake, only: None };
+        let wish = Wish {
+            holder,
+            request: RequestId(request),
+            device: DeviceKind::Fake,
+            only: None,
+            holds: Vec::new(),
+        };
         let Leased::Lease(lease) = store.lease(Now::Server, &wish, &policy).await? else { break };
         store.beat(Now::Server, &lease.run, lease.fence, &progress, &policy).await?;
         store

@@ -182,7 +182,7 @@ impl Store for Redis {
             round: sweep.round,
             seeds: sweep.seeds,
             document: limits::json_text(&sweep.document),
-            configurations: texts.0.into_iter().collect(),
+            configurations: texts.into_parts(),
             runs: runs
                 .iter()
                 .zip(kept)
@@ -227,6 +227,7 @@ impl Store for Redis {
             request: wish.request.0.to_string(),
             device: limits::json_text(&wish.device),
             only: wish.only.as_ref().map(SweepId::as_str),
+            holds: wish.held(),
             policy: policy.into(),
         };
         let found = Reply::of(self.call(&scripts::LEASE, now, &args).await?)?;

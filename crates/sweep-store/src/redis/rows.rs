@@ -33,7 +33,7 @@ pub(super) const RUN: [&str; 19] = [
     "sweeps",
 ];
 /// Fields of a packed head of a sweep.
-pub(super) const HEAD: [&str; 22] = [
+pub(super) const HEAD: [&str; 23] = [
     "name",
     "weight",
     "band",
@@ -56,6 +56,7 @@ pub(super) const HEAD: [&str; 22] = [
     "submissions",
     "walk",
     "retry",
+    "skipped",
 ];
 /// Fields of a packed attempt.
 pub(super) const ATTEMPT: [&str; 8] =

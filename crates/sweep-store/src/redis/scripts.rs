@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use redis::{Cmd, Script};
 use serde::Serialize;
 use sweep_core::lifecycle::CheckpointPointer;
+use sweep_core::run::DataKey;
 
 use crate::policy::{Policy, ms};
 use crate::words::Now;
@@ -72,6 +73,8 @@ pub(super) struct PolicyArgs {
     tick_expired: u32,
     tick_due: u32,
     walk: u32,
+    affinity_window: u32,
+    affinity_skips: u32,
     events_kept: u32,
     worker_kept: i64,
 }
@@ -89,6 +92,8 @@ impl From<&Policy> for PolicyArgs {
             tick_expired: policy.tick_expired,
             tick_due: policy.tick_due,
             walk: policy.walk,
+            affinity_window: policy.window(),
+            affinity_skips: policy.affinity_skips,
             events_kept: policy.events_kept,
             worker_kept: ms(policy.worker_kept),
         }
@@ -106,8 +111,8 @@ pub(super) struct SubmitArgs<'a> {
     pub(super) round: u32,
     pub(super) seeds: u32,
     pub(super) document: String,
-    /// Key and JSON.
-    pub(super) configurations: Vec<(String, String)>,
+    /// Key, JSON and the key of the pictures.
+    pub(super) configurations: Vec<(String, String, DataKey)>,
     /// Run id, place in the sweep, spec as kept.
     pub(super) runs: Vec<(&'a str, u32, String)>,
     pub(super) last: bool,
@@ -121,6 +126,7 @@ pub(super) struct LeaseArgs<'a> {
     pub(super) request: String,
     pub(super) device: String,
     pub(super) only: Option<&'a str>,
+    pub(super) holds: &'a [DataKey],
     pub(super) policy: PolicyArgs,
 }
 

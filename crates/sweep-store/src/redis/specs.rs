@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use sweep_core::ids::Digest;
-use sweep_core::run::{Configuration, RunSpec};
+use sweep_core::run::{Configuration, DataKey, RunSpec};
 
 use super::json;
 use super::reply::Reply;
@@ -16,9 +16,9 @@ use crate::limits;
 /// configurations of one key would be an error, never a mix-up.
 const KEY_CHARS: usize = 20;
 
-/// The configurations of a submission as JSON, by key.
+/// The configurations of a submission by key: as JSON, and with the key of the pictures.
 #[derive(Default)]
-pub(super) struct Texts(pub(super) BTreeMap<String, String>);
+pub(super) struct Texts(BTreeMap<String, (String, DataKey)>);
 
 impl Texts {
     /// The spec as kept.
@@ -27,8 +27,13 @@ impl Texts {
         let mut key = Digest::of(text.as_bytes()).to_string();
         key.truncate(KEY_CHARS);
         let kept = format!("{key}:{}", spec.seed);
-        self.0.entry(key).or_insert(text);
+        self.0.entry(key).or_insert_with(|| (text, spec.data_key()));
         kept
+    }
+
+    /// Key, JSON and the key of the pictures.
+    pub(super) fn into_parts(self) -> Vec<(String, String, DataKey)> {
+        self.0.into_iter().map(|(key, (text, data))| (key, text, data)).collect()
     }
 }
 

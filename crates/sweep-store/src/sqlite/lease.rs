@@ -7,6 +7,7 @@ use sweep_core::ids::{Attempt, Fence, RunId, SweepId};
 use sweep_core::lifecycle::{Event, Phase};
 use sweep_core::run::RunSpec;
 
+use super::affinity;
 use super::row::{self, RunRow};
 use super::step::Step;
 use super::tick;
@@ -30,8 +31,15 @@ pub(super) fn lease(step: &Step<'_>, wish: &Wish, policy: &Policy) -> Result<Lea
         seen(step, wish, None)?;
         return Ok(Leased::Nothing { wait: wait(step, policy)?, drain });
     };
-    let mut run =
-        RunRow::load(step.conn, &run)?.ok_or(StoreError::Damaged { run, what: "a line" })?;
+    let mut run = load(step, run)?;
+    // A run that goes first never waits for another, nor does it end the wait of the one behind it.
+    if wish.only.is_none() && run.state.phase == (Phase::Queued { front: false }) {
+        let nearer = affinity::nearer(step, &sweep, &run.id, wish, policy)?;
+        affinity::count(step, &sweep, nearer.is_some())?;
+        if let Some(nearer) = nearer {
+            run = load(step, nearer)?;
+        }
+    }
     let fence = step.fence()?;
     run.charged = charge(step, &sweep, policy)?;
     let errors = run.state.tally.errors;
@@ -60,6 +68,10 @@ pub(super) fn lease(step: &Step<'_>, wish: &Wish, policy: &Policy) -> Result<Lea
     )?;
     seen(step, wish, Some((&run.id, fence)))?;
     Ok(Leased::Lease(Box::new(describe(step, &run, fence, errors, policy)?)))
+}
+
+fn load(step: &Step<'_>, run: RunId) -> Result<RunRow, StoreError> {
+    RunRow::load(step.conn, &run)?.ok_or(StoreError::Damaged { run, what: "a line" })
 }
 
 /// The lease that the lost reply to the same wish gave, if it still stands.

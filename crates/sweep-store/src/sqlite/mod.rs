@@ -4,6 +4,7 @@
 //! doors through which state changes), then one file per call: [`submit`], [`lease`], [`finish`] (with beat), [`control`],
 //! [`tick`]; [`reads`], [`events`], [`check`] (promises).
 
+mod affinity;
 mod check;
 mod control;
 mod events;

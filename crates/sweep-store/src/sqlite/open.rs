@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use super::schema::{APPLICATION_ID, MIGRATIONS};
+use super::schema::{APPLICATION_ID, MIGRATIONS, READABLE};
 use super::step::Step;
 use super::tick;
 use crate::error::StoreError;
@@ -53,7 +53,7 @@ pub(super) fn read(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let conn = Connection::open_with_flags(path, flags)?;
     conn.busy_timeout(BUSY)?;
-    if version(&conn, path)? < MIGRATIONS.len() {
+    if version(&conn, path)? < READABLE {
         drop(conn);
         return Err(StoreError::NotAStore { path: path.to_owned() });
     }

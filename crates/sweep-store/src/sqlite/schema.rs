@@ -4,7 +4,9 @@
 pub(super) const APPLICATION_ID: i32 = 0x7377_6570;
 
 /// Step `i` leads from version `i` to `i + 1`. Never edited once released; a change is a new step.
-pub(super) const MIGRATIONS: [&str; 1] = [V1];
+pub(super) const MIGRATIONS: [&str; 2] = [V1, V2];
+/// Files from this version on can be read without a migration.
+pub(super) const READABLE: usize = 1;
 
 /// States are one letter: q l d s f c. Times are ms since the epoch, fences µs or one more than the last.
 ///
@@ -54,4 +56,11 @@ CREATE INDEX worker_seen ON worker (seen);
 CREATE TABLE drain (worker TEXT PRIMARY KEY, since INTEGER NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE ev (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, body TEXT NOT NULL);
+";
+
+/// Affinity: the key of a run's pictures, none for runs submitted before, and how often the first run of a sweep's line was passed
+/// over.
+const V2: &str = "
+ALTER TABLE run ADD COLUMN data TEXT;
+ALTER TABLE sweep ADD COLUMN skipped INTEGER NOT NULL DEFAULT 0;
 ";

@@ -3,7 +3,7 @@
 use rusqlite::{OptionalExtension, params};
 use sweep_core::ids::{RunId, SweepId};
 use sweep_core::lifecycle::{Event, StateName};
-use sweep_core::run::{Run, RunSpec};
+use sweep_core::run::{DataKey, Run, RunSpec};
 
 use super::row::{self, RunRow};
 use super::step::{Step, sweep_state};
@@ -16,15 +16,28 @@ use crate::words::{NewSweep, Submission, Submitted, SweepState};
 pub(super) struct Prepared {
     sweep: NewSweep,
     document: String,
-    runs: Vec<(RunId, u32, String)>,
+    runs: Vec<NewRun>,
     last: bool,
+}
+
+struct NewRun {
+    id: RunId,
+    ord: u32,
+    spec: String,
+    data: DataKey,
 }
 
 impl Prepared {
     pub(super) fn new(sweep: &NewSweep, runs: &[Run], last: bool) -> Result<Self, StoreError> {
         limits::check_submission(sweep, runs.len())?;
         let document = row::text(&sweep.document);
-        let runs = runs.iter().map(|run| (run.id.clone(), run.ord, row::text(&run.spec))).collect();
+        let written = |run: &Run| NewRun {
+            id: run.id.clone(),
+            ord: run.ord,
+            spec: row::text(&run.spec),
+            data: run.spec.data_key(),
+        };
+        let runs = runs.iter().map(written).collect();
         Ok(Self { sweep: sweep.clone(), document, runs, last })
     }
 }
@@ -62,8 +75,8 @@ pub(super) fn submit(step: &Step<'_>, new: &Prepared) -> Result<Submitted, Store
     }
     let mut submitted = Submitted::default();
     let mut added = 0;
-    for (run, ord, spec) in &new.runs {
-        changed |= submit_run(step, id, run, *ord, spec, &mut submitted, &mut added)?;
+    for run in &new.runs {
+        changed |= submit_run(step, id, run, &mut submitted, &mut added)?;
     }
     step.execute("UPDATE sweep SET q = q + ?2 WHERE id = ?1", params![id.as_str(), added])?;
     step.refresh(id)?;
@@ -104,8 +117,8 @@ fn check_round(step: &Step<'_>, new: &Prepared, head: Option<&Head>) -> Result<B
         return Ok(Before::Open);
     }
     let mut repeat = round <= head.round;
-    for (run, ..) in &new.runs {
-        repeat = repeat && is_member(step, &new.sweep.id, run)?;
+    for run in &new.runs {
+        repeat = repeat && is_member(step, &new.sweep.id, &run.id)?;
     }
     if repeat { Ok(Before::Repeat) } else { Err(refused(new, head)) }
 }
@@ -130,17 +143,17 @@ fn has_document(step: &Step<'_>, new: &Prepared) -> Result<bool, StoreError> {
 fn submit_run(
     step: &Step<'_>,
     sweep: &SweepId,
-    run: &RunId,
-    ord: u32,
-    spec: &str,
+    new: &NewRun,
     submitted: &mut Submitted,
     added: &mut u32,
 ) -> Result<bool, StoreError> {
-    let new = step.execute(
-        "INSERT INTO run (id, spec, st, home, ord) VALUES (?1, ?2, 'q', ?3, ?4) ON CONFLICT (id) DO NOTHING",
-        params![run.as_str(), spec, sweep.as_str(), ord],
+    let NewRun { id: run, ord, spec, data } = new;
+    let ord = *ord;
+    let is_new = step.execute(
+        "INSERT INTO run (id, spec, st, home, ord, data) VALUES (?1, ?2, 'q', ?3, ?4, ?5) ON CONFLICT (id) DO NOTHING",
+        params![run.as_str(), spec, sweep.as_str(), ord, data.as_str()],
     )? == 1;
-    if new {
+    if is_new {
         insert_member(step, sweep, ord, run)?;
         submitted.new += 1;
         *added += 1;

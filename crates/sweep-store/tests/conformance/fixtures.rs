@@ -12,7 +12,7 @@ use sweep_core::lifecycle::{CheckpointPointer, Holder, StateName};
 use sweep_core::loss::Loss;
 use sweep_core::model::{Backbone, Model, Weights};
 use sweep_core::result::{DeviceKind, EpochMetrics, RunResult, TrainingEnd, Validation};
-use sweep_core::run::{Configuration, Run, RunSpec};
+use sweep_core::run::{Configuration, DataKey, Run, RunSpec};
 use sweep_core::sweep::Document;
 use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
 use sweep_store::{
@@ -112,6 +112,7 @@ impl<S: Store> Harness<S> {
             request: RequestId(self.requests.get()),
             device: DeviceKind::Fake,
             only: None,
+            holds: Vec::new(),
         }
     }
 
@@ -189,6 +190,18 @@ impl<S: Store> Harness<S> {
 /// Run number `n`: its seed.
 pub(crate) fn run(n: u64) -> Run {
     Run { id: spec(n).id(), ord: n as u32, spec: spec(n) }
+}
+
+/// Run number `n` on the data set of this name.
+pub(crate) fn run_on(set: &str, n: u64) -> Run {
+    let mut spec = spec(n);
+    spec.configuration.dataset.content = Digest::of(set.as_bytes());
+    Run { id: spec.id(), ord: n as u32, spec }
+}
+
+/// What a slot that holds these data sets says.
+pub(crate) fn keys(sets: &[&str]) -> Vec<DataKey> {
+    sets.iter().map(|set| run_on(set, 0).spec.data_key()).collect()
 }
 
 /// Runs of these numbers.

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod affinity;
 mod commands;
 mod fixtures;
 mod leases;
@@ -123,6 +124,17 @@ macro_rules! backends {
                 a_newcomer_gets_no_monopoly,
                 a_sweep_that_was_idle_hoards_no_credit,
                 a_lease_lost_brings_its_sweep_back_to_the_schedule,
+            }
+            affinity::{
+                a_run_on_pictures_that_the_slot_holds_goes_first,
+                the_window_bounds_how_far_is_looked,
+                a_head_is_passed_over_a_bounded_number_of_times,
+                a_run_that_came_back_is_never_passed_over,
+                runs_of_one_data_set_leave_in_order_and_none_starves,
+                without_pictures_held_a_line_keeps_its_order,
+                a_wish_for_one_sweep_looks_at_no_pictures,
+                whose_turn_it_is_does_not_depend_on_pictures_held,
+                a_wish_sent_again_counts_no_pass,
             }
             reads::{
                 pages_go_through_a_sweep_in_order,

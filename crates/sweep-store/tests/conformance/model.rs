@@ -32,6 +32,7 @@ pub(crate) struct ModelSweep {
     ended: f64,
     walk: bool,
     retry: bool,
+    skipped: u32,
 }
 
 #[derive(Default)]
@@ -106,14 +107,41 @@ impl Model {
         Ok(())
     }
 
-    fn line(&self, sweep: &SweepId) -> Option<RunId> {
+    /// The runs that wait in a sweep's line, in its order; with each whether it is not one that goes first.
+    fn whole_line(&self, sweep: &SweepId) -> Vec<(bool, u32, RunId)> {
         let waiting = self.runs.values().filter_map(|run| match run.state.phase {
             Phase::Queued { front } if run.home == *sweep => {
                 Some((!front, self.ord(run), run.run.id.clone()))
             }
             _ => None,
         });
-        waiting.min().map(|(.., id)| id)
+        let mut line: Vec<_> = waiting.collect();
+        line.sort();
+        line
+    }
+
+    fn line(&self, sweep: &SweepId) -> Option<RunId> {
+        self.whole_line(sweep).into_iter().next().map(|(.., id)| id)
+    }
+
+    /// The run of the sweep whose turn it is: its head, or one on pictures held near it.
+    fn choose(&mut self, sweep: &SweepId, wish: &Wish, policy: &Policy) -> Option<RunId> {
+        let line = self.whole_line(sweep);
+        let (plain, _, head) = line.first()?.clone();
+        if !plain {
+            return Some(head);
+        }
+        let held = |(.., id): &&(bool, u32, RunId)| {
+            wish.holds.contains(&self.runs[id].run.spec.data_key())
+        };
+        let wanted = line.iter().take(policy.affinity_window as usize).find(held);
+        let chosen = match wanted {
+            Some((.., id)) if self.sweeps[sweep].skipped < policy.affinity_skips => id.clone(),
+            _ => head.clone(),
+        };
+        let skipped = &mut self.sweeps.get_mut(sweep)?.skipped;
+        *skipped = if chosen == head { 0 } else { *skipped + 1 };
+        Some(chosen)
     }
 
     fn eligible(&self, id: &SweepId) -> bool {
@@ -163,6 +191,7 @@ impl Model {
             ended: 0.0,
             walk: false,
             retry: false,
+            skipped: 0,
         });
         if sweep.state == SweepState::Cancelled {
             (sweep.state, sweep.walk, sweep.retry) = (SweepState::Active, true, false);
@@ -275,7 +304,7 @@ impl Model {
         let drain = self.drained.contains(&wish.holder.worker);
         let picked = match &wish.only {
             _ if drain => None,
-            None => self.fairest(),
+            None => self.fairest(wish, policy),
             Some(only) => self.first_of(only),
         };
         let Some((sweep, id)) = picked else {
@@ -315,13 +344,13 @@ impl Model {
         self.describe(&id, policy)
     }
 
-    fn fairest(&self) -> Option<(SweepId, RunId)> {
+    fn fairest(&mut self, wish: &Wish, policy: &Policy) -> Option<(SweepId, RunId)> {
         let place = |(id, sweep): (&SweepId, &ModelSweep)| (sweep.band, sweep.vtime, id.clone());
         let mut places: Vec<_> =
             self.sweeps.iter().filter(|(id, _)| self.eligible(id)).map(place).collect();
         places.sort_by(|a, b| a.partial_cmp(b).unwrap());
         let (.., sweep) = places.into_iter().next()?;
-        let run = self.line(&sweep)?;
+        let run = self.choose(&sweep, wish, policy)?;
         Some((sweep, run))
     }
 

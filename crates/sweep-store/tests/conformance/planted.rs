@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use crate::fixtures::Harness;
 use crate::server::Server;
-use crate::{leases, losses, order, words};
+use crate::{affinity, leases, losses, order, words};
 
 /// In a script, this text becomes that one.
 struct Fault {
@@ -111,6 +111,12 @@ macro_rules! planted {
 }
 
 planted! {
+    a_head_passed_over_without_end:
+        affinity::a_head_is_passed_over_a_bounded_number_of_times,
+        "(head(sweep).skipped or 0) >= a.policy.affinity_skips" => "false";
+    a_run_that_came_back_waiting_for_pictures:
+        affinity::a_run_that_came_back_is_never_passed_over,
+        "if not a.only and not run.front then" => "if not a.only then";
     a_run_put_in_line_without_its_sweep_entering_the_schedule:
         order::a_lease_lost_brings_its_sweep_back_to_the_schedule,
         "  for _, member in ipairs(run.sweeps) do\n    refresh(member[1])\n  end\n" => "";

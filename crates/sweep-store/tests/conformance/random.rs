@@ -7,11 +7,15 @@ use proptest::test_runner::{Config, TestRunner};
 use sweep_core::ids::{Fence, RunId};
 use sweep_core::lifecycle::RunState;
 use sweep_core::result::DeviceKind;
+use sweep_core::run::Run;
 use sweep_store::{
-    Command, Counts, Holder, Leased, Now, Outcome, Progress, RequestId, Store, SweepState, Wish,
+    Command, Counts, Holder, Leased, Now, Outcome, Policy, Progress, RequestId, Store, SweepState,
+    Wish,
 };
 
-use crate::fixtures::{Backend, Harness, checkpoint, epoch, failed, run, runs, succeeded, sweep};
+use crate::fixtures::{
+    Backend, Harness, checkpoint, epoch, failed, keys, run_on, succeeded, sweep,
+};
 use crate::model::Model;
 
 /// One call; `again` sends it a second time, as after a lost reply.
@@ -26,7 +30,7 @@ struct Call {
 #[derive(Clone, Debug)]
 enum What {
     Submit { sweep: usize },
-    Lease { worker: usize, only: Option<usize> },
+    Lease { worker: usize, only: Option<usize>, holds: Vec<usize> },
     Beat { lease: usize, epoch: u32 },
     Finish { lease: usize, outcome: usize },
     Control { command: usize, sweep: usize },
@@ -34,11 +38,22 @@ enum What {
 }
 
 const SWEEPS: [&str; 3] = ["a", "b", "c"];
+const SETS: [&str; 3] = ["x", "y", "z"];
+
+/// Run number `n`, on one of the data sets.
+fn run(n: u64) -> Run {
+    run_on(SETS[n as usize % 3], n)
+}
+
+fn runs(numbers: std::ops::Range<u64>) -> Vec<Run> {
+    numbers.map(run).collect()
+}
 
 fn call() -> impl Strategy<Value = Call> {
     let what = prop_oneof![
         2 => (0..3_usize).prop_map(|sweep| What::Submit { sweep }),
-        6 => (0..3_usize, prop::option::weighted(0.25, 0..3_usize)).prop_map(|(worker, only)| What::Lease { worker, only }),
+        6 => (0..3_usize, prop::option::weighted(0.25, 0..3_usize), prop::collection::vec(0..3_usize, 0..3))
+            .prop_map(|(worker, only, holds)| What::Lease { worker, only, holds }),
         4 => (0..6_usize, 0..4_u32).prop_map(|(lease, epoch)| What::Beat { lease, epoch }),
         6 => (0..6_usize, 0..7_usize).prop_map(|(lease, outcome)| What::Finish { lease, outcome }),
         4 => (0..12_usize, 0..3_usize).prop_map(|(command, sweep)| What::Control { command, sweep }),
@@ -68,7 +83,10 @@ pub(crate) fn differential<B: Backend>(cases: u32) {
     let calls = prop::collection::vec(call(), 1..60);
     TestRunner::new(config)
         .run(&calls, |calls| {
-            runtime.block_on(play(&Harness::new::<B>(), &calls));
+            let mut h = Harness::new::<B>();
+            // Lines are short here.
+            h.policy = Policy { affinity_window: 3, affinity_skips: 2, ..h.policy };
+            runtime.block_on(play(&h, &calls));
             Ok(())
         })
         .unwrap();
@@ -114,10 +132,12 @@ async fn send<S: Store>(
                 model.submit(&new, &runs)
             );
         }
-        What::Lease { worker, only } => {
+        What::Lease { worker, only, holds } => {
             let holder = Holder { worker: format!("w{worker}"), slot: 0 };
             let only = only.map(|which| sweep(SWEEPS[which]).id);
-            let wish = Wish { holder, request: RequestId(request), device: DeviceKind::Fake, only };
+            let holds = holds.iter().map(|set| keys(&[SETS[*set]]).remove(0)).collect();
+            let request = RequestId(request);
+            let wish = Wish { holder, request, device: DeviceKind::Fake, only, holds };
             let leased = h.store.lease(now, &wish, policy).await.unwrap();
             assert_eq!(leased, model.lease(&wish, policy));
             if let Leased::Lease(lease) = leased {
@@ -171,13 +191,11 @@ async fn control<S: Store>(
 }
 
 /// Overlapping sweeps, the third with the shared runs at other places.
-fn members(which: usize) -> Vec<sweep_core::run::Run> {
+fn members(which: usize) -> Vec<Run> {
     match which {
         0 => runs(0..4),
         1 => runs(2..6),
-        _ => {
-            (0..3).map(|ord| sweep_core::run::Run { ord, ..run(5 - 2 * u64::from(ord)) }).collect()
-        }
+        _ => (0..3).map(|ord| Run { ord, ..run(5 - 2 * u64::from(ord)) }).collect(),
     }
 }
 

@@ -6,6 +6,7 @@
 local a = args({
   worker = 'string', slot = 'number', request = 'string', device = 'string', -- device as JSON
   only = 'string?', -- the one sweep whose runs are wished for
+  holds = 'table', -- keys of the pictures that the slot holds
   policy = 'table',
 })
 kept = a.policy.events_kept
@@ -66,6 +67,40 @@ local function pick_of(sweep)
   return found and run_at(found)
 end
 
+-- The first of these places whose run is on pictures that the slot holds.
+local function held(places)
+  local ids, keys = {}, {}
+  for i, found in ipairs(places) do
+    ids[i] = run_at(found)
+  end
+  for i, spec in ipairs(redis.call('HMGET', K.spec, unpack(ids))) do
+    keys[i] = 'data:' .. string.match(spec, '^[^:]*')
+  end
+  local pictures = redis.call('HMGET', K.conf, unpack(keys))
+  for i, id in ipairs(ids) do
+    for _, key in ipairs(a.holds) do
+      if pictures[i] == key then
+        return id
+      end
+    end
+  end
+end
+
+-- The run that goes before the head of the sweep's line, which did not come back to its front: one on pictures that the slot
+-- holds, near the front. The head is passed over a bounded number of times, so nothing starves.
+local function nearer(sweep)
+  if #a.holds == 0 or a.policy.affinity_window <= 1 or (head(sweep).skipped or 0) >= a.policy.affinity_skips then
+    return nil
+  end
+  local from, to = span(sweep)
+  local places = redis.call('ZRANGEBYLEX', K.ready, from, to, 'LIMIT', 0, a.policy.affinity_window)
+  -- Most often it is the head, and the others need no look.
+  if held({ places[1] }) then
+    return nil
+  end
+  return held(places)
+end
+
 local drain, id = drained(a.worker), nil
 if not drain then
   if a.only then
@@ -82,6 +117,15 @@ end
 
 local run = get(K.state, id, RUN)
 local h = head(run.home)
+-- A run that goes first never waits for another, nor does it end the wait of the one behind it.
+if not a.only and not run.front then
+  local near = nearer(run.home)
+  h.skipped = near and (h.skipped or 0) + 1 or 0
+  changed[run.home] = true
+  if near then
+    id, run = near, get(K.state, near, RUN)
+  end
+end
 -- Taken from the account at once, for the attempt's end may be an hour away.
 local estimate = h.ended > 0 and h.seconds / h.ended or a.policy.first_estimate
 redis.call('HSET', K.meta, 'gv:' .. h.band, h.vtime)

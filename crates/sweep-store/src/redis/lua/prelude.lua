@@ -23,6 +23,7 @@ local RUN = {
 local HEAD = {
   'name', 'weight', 'band', 'cap', 'state', 'round', 'sealed', 'vtime', 'seconds', 'ended', 'q', 'l', 'd', 's', 'f', 'c',
   'created', 'serial', 'reports', 'submissions', 'walk', 'retry',
+  'skipped',
 }
 local ATTEMPT = { 'fence', 'worker', 'slot', 'device', 'started', 'ended', 'ending', 'error' }
 local WORKER = { 'device', 'request', 'run', 'fence' }

@@ -10,16 +10,16 @@ local a = args({
   sweep = 'string', -- id
   name = 'string', weight = 'number', band = 'number', cap = 'number?', round = 'number', seeds = 'number',
   document = 'string', -- JSON
-  configurations = 'table', -- of { key, JSON }
+  configurations = 'table', -- of { key, JSON, key of its pictures }
   runs = 'table', -- of { run id, ord, spec as `<key>:<seed>` }
   last = 'boolean', -- all runs of the round have arrived
 })
 
 -- Configurations that are not kept yet.
-local sent, unkept = {}, {}
+local sent, unkept, pictures = {}, {}, {}
 for _, pair in ipairs(a.configurations) do
   local key, text = pair[1], pair[2]
-  sent[key] = text
+  sent[key], pictures[key] = text, pair[3]
   local stored = redis.call('HGET', K.conf, key)
   if stored and stored ~= text then
     error('configuration ' .. key .. ' is kept with another content')
@@ -88,6 +88,7 @@ if not h then
     name = a.name, weight = a.weight, band = a.band, cap = a.cap or false, state = 'active', round = a.round, sealed = false,
     vtime = 0, seconds = 0, ended = 0, q = 0, l = 0, d = 0, s = 0, f = 0, c = 0, created = now,
     serial = redis.call('HINCRBY', K.meta, 'sweeps', 1), reports = 0, submissions = '', walk = false, retry = false,
+    skipped = 0,
   }
   heads[a.sweep], changed[a.sweep] = h, true
 elseif reopened then
@@ -122,7 +123,7 @@ local between = string.sub(row, #before + 2, -2)
 local function submit_new(id, ord, spec)
   local key = string.match(spec, '^[^:]*')
   if unkept[key] then
-    redis.call('HSET', K.conf, key, unkept[key])
+    redis.call('HSET', K.conf, key, unkept[key], 'data:' .. key, pictures[key])
     unkept[key] = nil
   end
   local packed_ord = cmsgpack.pack(ord)
