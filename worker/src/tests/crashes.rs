@@ -8,7 +8,8 @@ use super::world::{Running, World, options, policy};
 use crate::Options;
 use crate::crash::Point;
 
-const BEHAVIOUR: &str = "fake:step_ms=4";
+/// 15 batches of a run last 0.6 s: even a loaded machine stores and tells a checkpoint in that time.
+const BEHAVIOUR: &str = "fake:step_ms=40";
 
 const POINTS: [Point; 7] = [
     Point::BeforeBlob,
@@ -113,7 +114,7 @@ async fn a_run_goes_on_on_another_worker_where_it_was_handed_back() {
 async fn of_a_run_the_two_newest_checkpoints_are_kept_and_none_after_its_end() {
     let world = World::new(1).await;
     let options = Options { checkpoint_every: Duration::from_millis(10), ..with_checkpoints() };
-    let running = Running::start(world.worker("fake:step_ms=15", Options { slots: 1, ..options }));
+    let running = Running::start(world.worker("fake:step_ms=80", Options { slots: 1, ..options }));
     let mut most = 0;
     let mut moved = std::collections::BTreeSet::new();
     let watched = async {
@@ -125,9 +126,9 @@ async fn of_a_run_the_two_newest_checkpoints_are_kept_and_none_after_its_end() {
     };
     tokio::time::timeout(Duration::from_secs(30), watched).await.expect("the sweep hangs");
     running.stop().await.unwrap();
-    assert!(moved.len() > 3, "{} checkpoints", moved.len());
-    // Two kept, one just written, and the one being removed.
-    assert!(most <= 4, "{most} blobs");
+    assert!(moved.len() > 6, "{} checkpoints", moved.len());
+    // Two kept, one just written, and those being removed, which takes a slow disk more than a batch.
+    assert!(most <= 5, "{most} blobs");
     let none = async {
         while !world.blobs.list().await.unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
