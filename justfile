@@ -27,15 +27,11 @@ simulate:
 docs:
     cargo doc --no-deps --open
 
-<<<<<<< HEAD
 # What a million runs cost a Redis server: CPU, memory, commands
 many:
     cargo test --release -p sweep-store --test redis_many -- --ignored --nocapture
 
-# A benchmark by name: overhead, step
-=======
-# A benchmark by name: overhead, stats, queue
->>>>>>> bench
+# A benchmark by name: decode, overhead, queue, stats
 bench name *args:
     bench/{{name}}/run {{args}}
 

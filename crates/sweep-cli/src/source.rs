@@ -43,22 +43,35 @@ enum Place {
     Coordinator(Client),
 }
 
+impl Place {
+    fn coordinator(address: &str) -> Result<Self> {
+        Client::new(address, token()?).map(Self::Coordinator).map_err(WrongInput::error)
+    }
+
+    fn embedded(global: &Global) -> Self {
+        Self::Store(stored::embedded(global))
+    }
+
+    fn open(self, store: fn(&str) -> Result<AnyStore>) -> Result<Source> {
+        match self {
+            Self::Store(url) => store(&url).map(Source::Store),
+            Self::Coordinator(client) => Ok(Source::Coordinator(client)),
+        }
+    }
+}
+
 /// The place that flags, environment and `config.toml` name, in this order.
 fn named(global: &Global) -> Result<Option<Place>> {
     if let Some(url) = &global.store {
         return Ok(Some(Place::Store(url.clone())));
     }
-    let config = Config::read()?;
-    let token = variable("SWEEP_TOKEN").map(Into::into).or(config.token);
-    let client = |address: String| {
-        Client::new(&address, token.clone()).map(Place::Coordinator).map_err(WrongInput::error)
-    };
     if let Some(address) = global.coordinator.clone().or_else(|| variable("SWEEP_COORDINATOR")) {
-        return client(address).map(Some);
+        return Place::coordinator(&address).map(Some);
     }
+    let config = Config::read()?;
     match (variable("SWEEP_STORE"), config.coordinator, config.store) {
         (Some(url), _, _) | (None, None, Some(url)) => Ok(Some(Place::Store(url))),
-        (None, Some(address), _) => client(address).map(Some),
+        (None, Some(address), _) => Place::coordinator(&address).map(Some),
         (None, None, None) => Ok(None),
     }
 }
@@ -93,31 +106,21 @@ pub(crate) fn variable(name: &str) -> Option<String> {
 impl Source {
     /// To read.
     pub(crate) fn to_read(global: &Global) -> Result<Self> {
-        match named(global)? {
-            Some(Place::Store(url)) => stored::open_to_read(&url).map(Self::Store),
-            Some(Place::Coordinator(client)) => Ok(Self::Coordinator(client)),
-            None => stored::open_to_read(&stored::embedded(global)).map(Self::Store),
-        }
+        named(global)?.unwrap_or_else(|| Place::embedded(global)).open(stored::open_to_read)
     }
 
     /// To give commands.
     pub(crate) fn to_change(global: &Global) -> Result<Self> {
-        match named(global)? {
-            Some(Place::Store(url)) => stored::open(&url).map(Self::Store),
-            Some(Place::Coordinator(client)) => Ok(Self::Coordinator(client)),
-            None => stored::open(&stored::embedded(global)).map(Self::Store),
-        }
+        named(global)?.unwrap_or_else(|| Place::embedded(global)).open(stored::open)
     }
 
     /// To submit: without any address a coordinator on this machine, for nobody works for an embedded store by itself.
     pub(crate) fn to_submit(global: &Global) -> Result<Self> {
-        match named(global)? {
-            Some(Place::Store(url)) => stored::open(&url).map(Self::Store),
-            Some(Place::Coordinator(client)) => Ok(Self::Coordinator(client)),
-            None => {
-                Client::new(COORDINATOR, token()?).map(Self::Coordinator).map_err(WrongInput::error)
-            }
-        }
+        let place = match named(global)? {
+            Some(place) => place,
+            None => Place::coordinator(COORDINATOR)?,
+        };
+        place.open(stored::open)
     }
 
     /// A person's command, carried out to its end.
