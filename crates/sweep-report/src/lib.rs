@@ -11,6 +11,7 @@ mod analyse;
 mod beside;
 mod best;
 mod bundle;
+mod chosen;
 mod compare;
 pub mod csv;
 mod format;
@@ -45,5 +46,7 @@ mod tests;
 
 pub use analyse::analyse;
 pub use bundle::{OutFile, bundle};
+pub use chosen::{Chosen, SideBySide, side_by_side};
 pub use input::{Extension, Input, SubmissionMeta};
+pub use phrases::verdict_words;
 pub use report::Report;

@@ -8,11 +8,13 @@ mod differences;
 mod heatmap;
 mod interval;
 mod ranks;
+mod run;
 pub(crate) mod svg;
 mod trace;
 mod variance;
 
 use crate::report::Report;
+pub use run::of_run;
 pub(crate) use svg::STYLE;
 
 /// One figure.
@@ -67,7 +69,7 @@ impl Figure {
     }
 
     /// The figure for a page that has [`STYLE`] already.
-    pub(crate) fn inline(&self) -> String {
+    pub fn inline(&self) -> String {
         format!("<svg {}{}</svg>", self.head(), self.body)
     }
 
