@@ -13,7 +13,7 @@ mod best;
 mod bundle;
 mod compare;
 pub mod csv;
-mod format;
+pub mod format;
 mod grid;
 mod headline;
 pub mod html;
