@@ -14,7 +14,7 @@ mod bundle;
 mod chosen;
 mod compare;
 pub mod csv;
-mod format;
+pub mod format;
 mod grid;
 mod headline;
 pub mod html;

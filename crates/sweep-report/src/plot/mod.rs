@@ -15,7 +15,7 @@ mod variance;
 
 use crate::report::Report;
 pub use run::of_run;
-pub(crate) use svg::STYLE;
+pub use svg::STYLE;
 
 /// One figure.
 #[derive(Clone, Debug, PartialEq, Eq)]
