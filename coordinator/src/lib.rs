@@ -4,6 +4,7 @@
 //! [`submit()`], [`keep()`], [`rounds`] (which runs an adaptive sweep adds), [`find()`] (a sweep by what a person types), [`View`] (a sweep read back), [`written`] (reports on
 //! disk), [`service`] (all of it over HTTP).
 
+mod dashboard;
 mod find;
 mod keep;
 pub mod rounds;

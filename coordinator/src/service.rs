@@ -5,26 +5,26 @@
 //! `feed` (one reader of events for all), `upkeep`, `listener`. `problem` has everything that can go wrong, `openapi` the description.
 //! Not here: the store's semantics (`sweep-store`), statistics (`sweep-report`).
 
-mod app;
+pub(crate) mod app;
 mod blobs;
 mod datasets;
 mod events;
-mod extract;
-mod feed;
-mod gate;
+pub(crate) mod extract;
+pub(crate) mod feed;
+pub(crate) mod gate;
 mod health;
 mod leftover;
 mod listener;
-mod metrics;
+pub(crate) mod metrics;
 mod openapi;
-mod problem;
-mod reports;
-mod routes;
+pub(crate) mod problem;
+pub(crate) mod reports;
+pub(crate) mod routes;
 mod runs;
 mod schema;
 mod submission;
 mod sweeps;
-mod tokens;
+pub(crate) mod tokens;
 mod upkeep;
 
 use std::io;

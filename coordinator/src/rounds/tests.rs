@@ -46,7 +46,7 @@ fn info(name: &str) -> DataSetInfo {
 
 fn result(right: u32, device: DeviceKind) -> RunResult {
     let correct: Bits = (0..N_VAL).map(|image| image < right).collect();
-    let validation = Some(Validation { correct, confusion: Vec::new() });
+    let validation = Some(Validation { correct, confusion: Vec::new(), mistakes: None });
     RunResult { end: TrainingEnd::Completed, epochs: Vec::new(), validation, device, seconds: 1.0 }
 }
 

@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use super::app::{App, place};
 use super::problem::{Kind, Problem};
 use super::tokens::Role;
+use crate::dashboard::session::{self, Viewer};
 
 /// Who may ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,16 +51,25 @@ impl Pace {
 #[derive(Clone)]
 pub(crate) struct Gate {
     pub(crate) app: App,
+    /// A page for people: who may not see it is led to the login, and a cookie may change something with a form of ours.
+    pub(crate) page: bool,
     pub(crate) access: Access,
     pub(crate) pace: Pace,
 }
 
 /// Lets a request through, or says why not.
-pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next) -> Response {
-    let Gate { app, access, pace } = gate;
-    if let Err(problem) = allowed(&app, access, request.method(), request.headers()) {
-        return problem.into_response();
-    }
+pub(crate) async fn gate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
+    let Gate { app, page, access, pace } = gate;
+    match allowed(&app, page, access, request.method(), request.headers()) {
+        Ok(viewer) => request.extensions_mut().insert(viewer),
+        Err(problem) if page && problem.kind == Kind::Token => {
+            // A form that outlived its session: there is no page to go on to.
+            let back =
+                if request.method().is_safe() { request.uri().to_string() } else { "/".to_owned() };
+            return session::see_other(&session::login_for(&back));
+        }
+        Err(problem) => return problem.into_response(),
+    };
     let _place = match pace {
         Pace::Probe => None,
         _ => match place(&app.requests) {
@@ -80,23 +90,47 @@ pub(crate) async fn gate(State(gate): State<Gate>, request: Request, next: Next)
     }
 }
 
-fn allowed(app: &App, access: Access, method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
-    let Access::Needs(role) = access else { return Ok(()) };
+fn allowed(
+    app: &App,
+    page: bool,
+    access: Access,
+    method: &Method,
+    headers: &HeaderMap,
+) -> Result<Viewer, Problem> {
+    let Access::Needs(role) = access else { return Ok(Viewer::without_session(Role::Read)) };
     if app.tokens.is_empty() {
-        return from_here(method, headers);
+        from_here(method, headers)?;
+        return Ok(Viewer::without_session(Role::Admin));
     }
-    let Some(token) = bearer(headers) else {
-        let text = format!("send `Authorization: Bearer TOKEN` with a token of role {role}");
-        return Err(Problem::new(Kind::Token, text));
+    let shown = bearer(headers);
+    // Beyond pages a cookie only reads: what changes something needs a form of ours, or a token that no browser sends by itself.
+    let kept = if page || method.is_safe() { session::token(headers) } else { None };
+    let (token, by_cookie) = match (shown, kept) {
+        (Some(token), _) => (token, false),
+        (None, Some(token)) => (token, true),
+        (None, None) => {
+            let text = format!("send `Authorization: Bearer TOKEN` with a token of role {role}");
+            return Err(Problem::new(Kind::Token, text));
+        }
     };
-    match app.tokens.role(&token) {
-        None => Err(Problem::new(Kind::Token, "the token is not known here")),
+    let own = match app.tokens.role(&token) {
+        None => return Err(Problem::new(Kind::Token, "the token is not known here")),
         Some(own) if own < role => {
             let text = format!("this needs role {role}, but the token has role {own}");
-            Err(Problem::new(Kind::Role, text))
+            return Err(Problem::new(Kind::Role, text));
         }
-        Some(_) => Ok(()),
+        Some(own) => own,
+    };
+    if !by_cookie {
+        return Ok(Viewer::without_session(own));
     }
+    if !method.is_safe() && !is_own(headers) {
+        return Err(Problem::new(
+            Kind::Origin,
+            "a page of another site may not change anything here",
+        ));
+    }
+    Ok(Viewer::with_session(own, &token))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<SecretString> {
@@ -117,14 +151,32 @@ fn from_here(method: &Method, headers: &HeaderMap) -> Result<(), Problem> {
     if method.is_safe() {
         return Ok(());
     }
-    let from_site =
-        headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
-    let other_origin = text(header::ORIGIN)
-        .is_some_and(|origin| origin.split_once("://").is_none_or(|(_, from)| from != host));
-    if from_site || other_origin {
+    if is_foreign(headers) {
         return refused("a page of another site may not change anything here");
     }
     Ok(())
+}
+
+/// Whether a browser says that a page of another site asks.
+pub(crate) fn is_foreign(headers: &HeaderMap) -> bool {
+    let from_site =
+        headers.get("sec-fetch-site").is_some_and(|site| site != "same-origin" && site != "none");
+    from_site || own_origin(headers) == Some(false)
+}
+
+/// Whether a browser says that a page of ours asks.
+fn is_own(headers: &HeaderMap) -> bool {
+    let from_site = headers.get("sec-fetch-site").map(|site| site == "same-origin");
+    let own_origin = own_origin(headers);
+    from_site != Some(false) && own_origin != Some(false) && (from_site, own_origin) != (None, None)
+}
+
+/// Whether the page that asks has the address that is asked; `None` where the browser does not say.
+fn own_origin(headers: &HeaderMap) -> Option<bool> {
+    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let host = text(header::HOST).unwrap_or_default();
+    headers.get(header::ORIGIN)?;
+    Some(text(header::ORIGIN)?.split_once("://").is_some_and(|(_, from)| from == host))
 }
 
 /// Whether a `Host` is this machine by name or number.
@@ -192,6 +244,25 @@ mod tests {
             headers.insert(*name, HeaderValue::from_static(value));
         }
         from_here(&method, &headers).is_ok()
+    }
+
+    #[test]
+    fn a_session_changes_something_only_from_its_own_pages() {
+        let own = |given: &[(&'static str, &'static str)]| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::from_static("sweep.example"));
+            for (name, value) in given {
+                headers.insert(*name, HeaderValue::from_static(value));
+            }
+            is_own(&headers)
+        };
+        assert!(own(&[("sec-fetch-site", "same-origin")]));
+        assert!(own(&[("origin", "https://sweep.example")]));
+        assert!(!own(&[]));
+        assert!(!own(&[("sec-fetch-site", "none")]));
+        assert!(!own(&[("sec-fetch-site", "same-site"), ("origin", "https://sweep.example")]));
+        assert!(!own(&[("sec-fetch-site", "same-origin"), ("origin", "https://evil.example")]));
+        assert!(!own(&[("origin", "null")]));
     }
 
     #[test]

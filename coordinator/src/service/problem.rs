@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use sweep_core::file::SweepFileError;
 use sweep_store::StoreError;
 
+use crate::dashboard::{frame, session};
 use crate::find::FindError;
 use crate::submit::SubmitError;
 use crate::view::ViewError;
@@ -153,6 +154,11 @@ impl Problem {
         Self::new(Kind::Internal, "the coordinator's log says more")
     }
 
+    /// What is wrong, for people.
+    pub(crate) fn detail(&self) -> &str {
+        &self.detail
+    }
+
     fn document(&self, instance: &str) -> Value {
         let mut document = json!({
             "type": self.kind.uri(),
@@ -186,9 +192,14 @@ impl IntoResponse for Problem {
 /// Writes the problem of a response, where it is one.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
     let instance = cut(request.uri().path()).to_owned();
+    let for_people = is_for_people(&request);
     let response = next.run(request).await;
     let status = response.status();
     if !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    // A page that says itself what is wrong.
+    if response.extensions().get::<session::Said>().is_some() {
         return response;
     }
     let problem = response
@@ -198,10 +209,22 @@ pub(crate) async fn render(request: Request, next: Next) -> Response {
         .unwrap_or_else(|| Problem::new(Kind::of(status), Kind::of(status).title()));
     let (mut parts, _) = response.into_parts();
     parts.headers.remove(header::CONTENT_LENGTH);
+    if for_people {
+        let (page, body) = frame::problem(&problem).into_response().into_parts();
+        parts.headers.extend(page.headers);
+        return Response::from_parts(parts, body);
+    }
     parts
         .headers
         .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
     Response::from_parts(parts, Body::from(problem.document(&instance).to_string()))
+}
+
+/// Whether a browser asked for a page: a person reads the answer.
+fn is_for_people(request: &Request) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|kinds| kinds.contains("text/html"))
+        && !request.uri().path().starts_with("/api/")
 }
 
 /// The beginning of a text of a user.

@@ -14,9 +14,12 @@ use super::gate::{self, Access, Gate, Pace};
 use super::problem::{self, Kind, Problem};
 use super::tokens::Role;
 use super::{blobs, events, health, leftover, openapi, reports, runs, submission, sweeps};
+use crate::dashboard::{actions, assets, list, page, session};
 
 /// One route.
 pub(crate) struct Route {
+    /// For people, not for programs: not in the description of the API.
+    pub(crate) page: bool,
     pub(crate) method: HttpMethod,
     pub(crate) path: &'static str,
     pub(crate) access: Access,
@@ -31,8 +34,15 @@ pub(crate) fn table() -> Vec<Route> {
     const READ: Access = Access::Needs(Role::Read);
     const SUBMIT: Access = Access::Needs(Role::Submit);
     const ADMIN: Access = Access::Needs(Role::Admin);
-    let route = |method, path, access, pace, handler| Route { method, path, access, pace, handler };
-    vec![
+    let route = |method, path, access, pace, handler| Route {
+        page: false,
+        method,
+        path,
+        access,
+        pace,
+        handler,
+    };
+    let mut table = vec![
         route(Post, "/api/v1/sweeps", SUBMIT, Slow, post(submission::submit)),
         route(Get, "/api/v1/sweeps", READ, Quick, get(sweeps::list)),
         route(Get, "/api/v1/sweeps/{sweep}", READ, Quick, get(sweeps::get)),
@@ -62,6 +72,36 @@ pub(crate) fn table() -> Vec<Route> {
         route(Get, "/healthz", Access::Open, Probe, get(health::healthz)),
         route(Get, "/readyz", Access::Open, Probe, get(health::readyz)),
         route(Get, "/metrics", READ, Probe, get(health::metrics)),
+    ];
+    table.extend(pages());
+    table
+}
+
+/// The dashboard.
+fn pages() -> Vec<Route> {
+    use HttpMethod::{Get, Post};
+    use Pace::Quick;
+    const READ: Access = Access::Needs(Role::Read);
+    const SUBMIT: Access = Access::Needs(Role::Submit);
+    let route = |method, path, access, pace, handler| Route {
+        page: true,
+        method,
+        path,
+        access,
+        pace,
+        handler,
+    };
+    vec![
+        route(Get, "/", READ, Quick, get(list::get)),
+        route(Get, "/sweeps/{sweep}", READ, Quick, get(page::get)),
+        route(Post, "/sweeps/{sweep}/pause", SUBMIT, Quick, post(actions::pause)),
+        route(Post, "/sweeps/{sweep}/resume", SUBMIT, Quick, post(actions::resume)),
+        route(Post, "/sweeps/{sweep}/cancel", SUBMIT, Quick, post(actions::cancel)),
+        route(Post, "/sweeps/{sweep}/retry", SUBMIT, Quick, post(actions::retry)),
+        route(Get, "/login", Access::Open, Quick, get(session::login_page)),
+        route(Post, "/login", Access::Open, Quick, post(session::login)),
+        route(Post, "/logout", READ, Quick, post(session::logout)),
+        route(Get, "/assets/{name}", Access::Open, Quick, get(assets::get)),
     ]
 }
 
@@ -69,7 +109,8 @@ pub(crate) fn table() -> Vec<Route> {
 pub(crate) fn router(app: &App) -> Router {
     let mut router = Router::new();
     for route in table() {
-        let gate = Gate { app: app.clone(), access: route.access, pace: route.pace };
+        let gate =
+            Gate { app: app.clone(), page: route.page, access: route.access, pace: route.pace };
         // `head` of a route that only has `get` goes through its gate as well.
         let handler = route.handler.route_layer(from_fn_with_state(gate, gate::gate));
         router = router.route(route.path, handler);
@@ -94,7 +135,7 @@ pub(crate) fn router(app: &App) -> Router {
 pub(crate) fn probes(app: &App) -> Router {
     let mut router = Router::new();
     for route in table().into_iter().filter(|route| route.pace == Pace::Probe) {
-        let gate = Gate { app: app.clone(), access: Access::Open, pace: route.pace };
+        let gate = Gate { app: app.clone(), page: false, access: Access::Open, pace: route.pace };
         router = router
             .route(route.path, route.handler.route_layer(from_fn_with_state(gate, gate::gate)));
     }
@@ -158,7 +199,8 @@ mod tests {
         };
         let routes: BTreeSet<_> = table().iter().map(name).collect();
         assert_eq!(routes.len(), table().len());
-        assert_eq!(routes, described);
+        let api: BTreeSet<_> = table().iter().filter(|route| !route.page).map(name).collect();
+        assert_eq!(api, described);
     }
 
     #[test]

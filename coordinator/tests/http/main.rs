@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
+mod dashboard;
 mod files;
 mod flow;
 mod security;

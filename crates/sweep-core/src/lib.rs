@@ -15,6 +15,7 @@ pub mod file;
 pub mod ids;
 pub mod lifecycle;
 pub mod loss;
+pub mod mistakes;
 pub mod model;
 mod plan;
 pub mod record;

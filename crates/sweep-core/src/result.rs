@@ -1,10 +1,11 @@
-//! What a run leaves: epoch metrics, per-example correctness, confusion, device, times.
+//! What a run leaves: epoch metrics, per-example correctness, confusion, mistakes, device, times.
 //!
 //! Stored inline with the end of a run (about 2 KB). Fields may be added with `#[serde(default)]`; old results must stay readable.
 
 use serde::{Deserialize, Serialize};
 
 use crate::bits::Bits;
+use crate::mistakes::Mistakes;
 
 /// Metrics of one epoch. A non-finite number is written as `null`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -50,12 +51,22 @@ pub struct Validation {
     pub correct: Bits,
     /// `confusion[truth][prediction]`, C×C counts; an image with non-finite logits is in no column.
     pub confusion: Vec<Vec<u32>>,
+    /// What the wrong images were taken for; `None` in results from before this was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mistakes: Option<Mistakes>,
 }
 
 impl Validation {
     /// Share of right answers, in [0, 1]; 0 without images.
     pub fn accuracy(&self) -> f64 {
         self.correct.count_ones() as f64 / self.correct.len().max(1) as f64
+    }
+
+    /// The wrong images whose prediction is kept: place in the split, and the class each was taken for, `None` where a logit
+    /// was not finite.
+    pub fn wrong(&self) -> impl Iterator<Item = (usize, Option<u32>)> + '_ {
+        let images = self.correct.iter().enumerate().filter(|(_, right)| !right).map(|(i, _)| i);
+        images.zip(self.mistakes.iter().flat_map(Mistakes::iter))
     }
 }
 
@@ -92,5 +103,28 @@ impl RunResult {
         let epochs =
             self.epochs.iter().map(|e| EpochMetrics { seconds: 0.0, ..e.clone() }).collect();
         Self { epochs, seconds: 0.0, ..self.clone() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLD: &str = r#"{"correct":{"len":3,"base64":"BA=="},"confusion":[[0,1],[0,1]]}"#;
+
+    #[test]
+    fn a_result_from_before_mistakes_were_kept_reads_and_writes_as_it_was() {
+        let old: Validation = serde_json::from_str(OLD).unwrap();
+        assert_eq!((old.mistakes.as_ref(), old.wrong().count()), (None, 0));
+        assert_eq!(serde_json::to_string(&old).unwrap(), OLD);
+    }
+
+    #[test]
+    fn each_wrong_image_is_told_with_what_it_was_taken_for() {
+        let mut new: Validation = serde_json::from_str(OLD).unwrap();
+        new.mistakes = Some([Some(1), None].into_iter().collect());
+        assert_eq!(new.wrong().collect::<Vec<_>>(), [(0, Some(1)), (1, None)]);
+        let back: Validation = serde_json::from_str(&serde_json::to_string(&new).unwrap()).unwrap();
+        assert_eq!(back, new);
     }
 }

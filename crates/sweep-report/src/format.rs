@@ -3,27 +3,27 @@
 use crate::report::Interval;
 
 /// Where a number does not exist.
-pub(crate) const NONE: &str = "—";
+pub const NONE: &str = "—";
 
 /// A share as percent with one decimal: `83.1`.
-pub(crate) fn percent(share: f64) -> String {
+pub fn percent(share: f64) -> String {
     format!("{:.1}", share * 100.0)
 }
 
 /// A share as percent, or a dash.
-pub(crate) fn percent_or_dash(share: Option<f64>) -> String {
+pub fn percent_or_dash(share: Option<f64>) -> String {
     share.map_or_else(|| NONE.to_owned(), percent)
 }
 
 /// A difference of shares in percentage points with its sign: `+4.4`, `−0.2`, `0.0` for exactly nothing.
 ///
 /// A tiny difference keeps its sign (`+0.0`), so that an interval that excludes 0 is seen to.
-pub(crate) fn points(share: f64) -> String {
+pub fn points(share: f64) -> String {
     signed(share * 100.0, 1)
 }
 
 /// A number with its sign and a true minus, to `decimals`; exactly 0 has none.
-pub(crate) fn signed(value: f64, decimals: usize) -> String {
+pub fn signed(value: f64, decimals: usize) -> String {
     let sign = if value > 0.0 {
         "+"
     } else if value < 0.0 {
@@ -35,18 +35,18 @@ pub(crate) fn signed(value: f64, decimals: usize) -> String {
 }
 
 /// An interval of a difference in percentage points: `[+2.4, +6.4]`.
-pub(crate) fn points_interval(interval: Option<Interval>) -> String {
+pub fn points_interval(interval: Option<Interval>) -> String {
     interval.map_or_else(|| NONE.to_owned(), |i| format!("[{}, {}]", points(i.low), points(i.high)))
 }
 
 /// An interval of a share in percent: `[81.2, 85.0]`.
-pub(crate) fn percent_interval(interval: Option<Interval>) -> String {
+pub fn percent_interval(interval: Option<Interval>) -> String {
     interval
         .map_or_else(|| NONE.to_owned(), |i| format!("[{}, {}]", percent(i.low), percent(i.high)))
 }
 
 /// Mean and half-width in percent: `83.1 ±1.9`, or the mean alone where there is no interval.
-pub(crate) fn mean_with_half_width(mean: Option<f64>, interval: Option<Interval>) -> String {
+pub fn mean_with_half_width(mean: Option<f64>, interval: Option<Interval>) -> String {
     match (mean, interval) {
         (Some(mean), Some(interval)) => {
             format!("{} ±{}", percent(mean), percent(interval.half_width()))
@@ -57,7 +57,7 @@ pub(crate) fn mean_with_half_width(mean: Option<f64>, interval: Option<Interval>
 }
 
 /// A p value with two significant digits; `< 0.001` below, never 0.
-pub(crate) fn p_value(p: f64) -> String {
+pub fn p_value(p: f64) -> String {
     if p < 0.001 {
         "< 0.001".to_owned()
     } else if p < 0.00995 {
@@ -72,12 +72,12 @@ pub(crate) fn p_value(p: f64) -> String {
 }
 
 /// `p 0.012`, `p < 0.001`, or a dash.
-pub(crate) fn p_label(p: Option<f64>) -> String {
+pub fn p_label(p: Option<f64>) -> String {
     p.map_or_else(|| NONE.to_owned(), |p| format!("p {}", p_value(p)))
 }
 
 /// A number in as few digits as tell it apart: at most `decimals`, no trailing zeros.
-pub(crate) fn short(value: f64, decimals: usize) -> String {
+pub fn short(value: f64, decimals: usize) -> String {
     let text = format!("{value:.decimals$}");
     if text.contains('.') {
         text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -87,12 +87,12 @@ pub(crate) fn short(value: f64, decimals: usize) -> String {
 }
 
 /// `1 image`, `2 images`.
-pub(crate) fn count(n: u64, singular: &str, plural: &str) -> String {
+pub fn count(n: u64, singular: &str, plural: &str) -> String {
     if n == 1 { format!("1 {singular}") } else { format!("{n} {plural}") }
 }
 
 /// Seconds for people: `52 s`, `3 min 20 s`, `2 h 05 min`.
-pub(crate) fn duration(seconds: f64) -> String {
+pub fn duration(seconds: f64) -> String {
     let s = seconds.max(0.0).round() as u64;
     match s {
         0..60 => format!("{s} s"),

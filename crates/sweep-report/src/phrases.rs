@@ -125,6 +125,11 @@ pub(crate) fn correction_name(correction: Correction) -> &'static str {
 
 /// The verdict with its marks in brackets; pairs that were dropped; a dash while runs are missing.
 pub(crate) fn verdict_cell(c: &Comparison, _dataset: &DataSetReport) -> String {
+    verdict_words(c)
+}
+
+/// See [`verdict_cell`].
+pub fn verdict_words(c: &Comparison) -> String {
     let mut notes: Vec<String> = Vec::new();
     if c.dropped > 0 {
         notes.push(format!("{} dropped", format::count(c.dropped as u64, "pair", "pairs")));

@@ -222,7 +222,7 @@ pub(crate) fn result(correct: Bits, epochs: u32) -> RunResult {
     RunResult {
         end: TrainingEnd::Completed,
         epochs,
-        validation: Some(Validation { correct, confusion }),
+        validation: Some(Validation { correct, confusion, mistakes: None }),
         device: DeviceKind::Cpu,
         seconds: 1.5,
     }

@@ -231,6 +231,7 @@ fn result(correct: Bits) -> RunResult {
         validation: Some(Validation {
             correct,
             confusion: vec![vec![first, half - first], vec![n - half - second, second]],
+            mistakes: None,
         }),
         device: DeviceKind::Cpu,
         seconds: 1.5,

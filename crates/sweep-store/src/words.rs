@@ -15,7 +15,7 @@ pub const SUBMIT_MAX: usize = 500;
 /// Data sets held that a wish may name; those after them are not looked at.
 pub const HOLDS_MAX: usize = 32;
 /// Bytes of JSON that a result may have; more is refused.
-pub const RESULT_MAX: usize = 64 * 1024;
+pub const RESULT_MAX: usize = 72 * 1024;
 /// Bytes of log kept per attempt: its end.
 pub const LOG_MAX: usize = 64 * 1024;
 /// Bytes of an error text kept: its beginning.

@@ -223,6 +223,7 @@ mod tests {
         let validation = Validation {
             correct: [true, false, true].into_iter().collect(),
             confusion: vec![vec![1, 0], vec![1, 1]],
+            mistakes: Some([Some(0)].into_iter().collect()),
         };
         Snapshot {
             progress: Progress {

@@ -40,6 +40,16 @@ fn epoch_metrics_confusion_and_correctness_bits_agree() {
         let images = packed.val_labels().iter().filter(|&&label| label as usize == class).count();
         assert_eq!(row.iter().sum::<u32>() as usize, images);
     }
+    let wrong: Vec<_> = validation.wrong().collect();
+    assert_eq!(wrong.len(), validation.correct.len() - validation.correct.count_ones());
+    let mut confusion = validation.confusion.clone();
+    for (image, taken_for) in wrong {
+        let truth = packed.val_labels()[image] as usize;
+        confusion[truth][taken_for.unwrap() as usize] -= 1;
+    }
+    let off_diagonal =
+        confusion.iter().enumerate().map(|(c, row)| row.iter().sum::<u32>() - row[c]);
+    assert_eq!(off_diagonal.sum::<u32>(), 0, "each mistake is in the confusion");
     // Cosine decay over 15 steps: the last step of epoch 1 is step 4.
     let expected = 0.05 * 0.5 * (1.0 + (std::f64::consts::PI * 4.0 / 15.0).cos());
     approx::assert_relative_eq!(result.epochs[0].learning_rate, expected, max_relative = 1e-12);

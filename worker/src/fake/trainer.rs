@@ -251,11 +251,16 @@ fn validation(run: &RunSpec, level: f64, info: &DataSetInfo, astray: u64) -> Val
     fill(seed_of(&run.id()) ^ astray, &mut right);
     let correct: Bits = right.iter().map(|byte| *byte < threshold).collect();
     let mut confusion = vec![vec![0; classes]; classes];
-    for (i, right) in correct.iter().enumerate() {
-        let truth = i % classes.max(1);
-        confusion[truth][if right { truth } else { (truth + 1) % classes }] += 1;
+    let mut mistakes = Vec::new();
+    let labels = info.val.iter().enumerate().flat_map(|(label, n)| (0..*n).map(move |_| label));
+    for (truth, right) in labels.zip(correct.iter()) {
+        let taken_for = if right { truth } else { (truth + 1) % classes };
+        confusion[truth][taken_for] += 1;
+        if !right {
+            mistakes.push(u32::try_from(taken_for).ok());
+        }
     }
-    Validation { correct, confusion }
+    Validation { correct, confusion, mistakes: Some(mistakes.into_iter().collect()) }
 }
 
 /// The first 64 hashed bits of a run id.

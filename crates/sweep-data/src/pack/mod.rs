@@ -11,6 +11,7 @@
 //! | 8 + 8 | offset and length of the header, little-endian |
 //! | 32 | blake3 of everything before |
 
+mod contents;
 mod header;
 mod read;
 mod write;
@@ -23,6 +24,7 @@ use crate::dataset::{DataSet, Pixels};
 use crate::decode::DecodeError;
 use crate::error::LoadError;
 use crate::parallel;
+pub use contents::{Contents, TAIL, header_range};
 pub use header::Normalisation;
 pub use read::{Packed, Picture};
 

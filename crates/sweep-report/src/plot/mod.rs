@@ -8,12 +8,14 @@ mod differences;
 mod heatmap;
 mod interval;
 mod ranks;
+mod run;
 pub(crate) mod svg;
 mod trace;
 mod variance;
 
 use crate::report::Report;
-pub(crate) use svg::STYLE;
+pub use run::of_run;
+pub use svg::STYLE;
 
 /// One figure.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +69,7 @@ impl Figure {
     }
 
     /// The figure for a page that has [`STYLE`] already.
-    pub(crate) fn inline(&self) -> String {
+    pub fn inline(&self) -> String {
         format!("<svg {}{}</svg>", self.head(), self.body)
     }
 

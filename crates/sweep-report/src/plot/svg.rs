@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 /// Classes of all figures; light and dark.
-pub(crate) const STYLE: &str = include_str!("figure.css");
+pub const STYLE: &str = include_str!("figure.css");
 
 /// A canvas that elements are appended to.
 #[derive(Default)]

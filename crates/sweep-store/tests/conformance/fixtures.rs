@@ -276,6 +276,7 @@ pub(crate) fn result() -> RunResult {
         validation: Some(Validation {
             correct: [true, false, true].into_iter().collect::<Bits>(),
             confusion: vec![vec![2, 1], vec![0, 0]],
+            mistakes: Some([Some(1)].into_iter().collect()),
         }),
         device: DeviceKind::Fake,
         seconds: 3.0,

@@ -191,16 +191,25 @@ impl<'a, L: Learner> Training<'a, L> {
             }
         }
         let mut correct = Vec::with_capacity(predictions.len());
+        let mut mistakes = Vec::new();
         let mut confusion = vec![vec![0; classes]; classes];
         for (&label, prediction) in self.images.val_labels.iter().zip(predictions) {
-            correct.push(prediction == Some(label as usize));
+            let is_right = prediction == Some(label as usize);
+            correct.push(is_right);
+            if !is_right {
+                mistakes.push(prediction.and_then(|class| u32::try_from(class).ok()));
+            }
             if let Some(prediction) = prediction {
                 confusion[label as usize][prediction] += 1;
             }
         }
         ControlFlow::Continue((
             sums,
-            Validation { correct: correct.into_iter().collect(), confusion },
+            Validation {
+                correct: correct.into_iter().collect(),
+                confusion,
+                mistakes: Some(mistakes.into_iter().collect()),
+            },
         ))
     }
 
