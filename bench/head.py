@@ -143,7 +143,7 @@ class Side:
         import subprocess
 
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
-        self.name, self.times = name, []
+        self.name, self.times, self.cpu = name, [], []
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment)
         self.curves = self.read()["curves"]
 
@@ -154,9 +154,16 @@ class Side:
         return json.loads(line)
 
     def turn(self):
+        before = self.cpu_seconds()
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
         self.times.append(self.read()["seconds"])
+        self.cpu.append(self.cpu_seconds() - before)
+
+    def cpu_seconds(self):
+        """User and system time of all threads: on a busy machine a fairer figure than the clock."""
+        fields = pathlib.Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def main():
@@ -193,8 +200,11 @@ def main():
     for side in (ours, torch):
         per_run = sorted(1000 * seconds / len(ours.curves) for seconds in side.times)
         side.median = statistics.median(per_run)
-        print(f"{side.name:>6}: {side.median:8.2f} ms/run (min {per_run[0]:.2f}, max {per_run[-1]:.2f}, n {len(per_run)})")
-    print(f"torch / ours: {torch.median / ours.median:.1f}x  ({len(ours.curves)} runs, PyTorch on {options.threads} threads, ours on 1, "
+        side.median_cpu = statistics.median(1000 * seconds / len(ours.curves) for seconds in side.cpu)
+        print(f"{side.name:>6}: {side.median:8.2f} ms/run (min {per_run[0]:.2f}, max {per_run[-1]:.2f}, n {len(per_run)}), CPU {side.median_cpu:.2f}")
+    ratios = sorted(theirs / mine for mine, theirs in zip(ours.cpu, torch.cpu, strict=True))
+    print(f"torch / ours: CPU {torch.median_cpu / ours.median_cpu:.1f}x (by turn {ratios[0]:.1f} to {ratios[-1]:.1f}), "
+          f"clock {torch.median / ours.median:.1f}x  ({len(ours.curves)} runs, PyTorch on {options.threads} threads, ours on 1, "
           f"load {os.getloadavg()[0]:.1f})")
 
 

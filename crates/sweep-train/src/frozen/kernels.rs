@@ -3,14 +3,18 @@
 //! Both read each row of features once, with the widest vector instructions of the machine, and sum in an order that only these
 //! decide: neither threads nor the other rows of a batch change a bit.
 
+use std::ops::Range;
+
 use pulp::{Simd, WithSimd};
 
-/// Rows side by side in [`products`].
-const ROWS: usize = 2;
-/// Classes side by side in [`products`].
+/// Sums kept in registers are at most this many classes by [`ROWS`] or [`VECTORS`]: 12 of the 16 registers of AVX2.
 const CLASSES: usize = 4;
-/// Rows of features added at once in [`weighted_sums`].
-const TERMS: usize = 4;
+/// Rows side by side in [`products`].
+const ROWS: usize = 3;
+/// Vectors side by side in [`weighted_sums`].
+const VECTORS: usize = 3;
+/// Vectors of features after which [`products`] comes back to the first row: as many of [`CLASSES`] and [`ROWS`] fit in an L1 cache.
+const STRETCH: usize = 128;
 
 /// Inner products of rows of features with the rows of `weight`.
 ///
@@ -35,45 +39,69 @@ impl WithSimd for Products<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, weight, dim, out } = self;
         let classes = weight.len() / dim;
-        let mut row = 0;
-        while row + ROWS <= rows.len() {
-            let x = [rows[row], rows[row + 1]];
-            all_classes(simd, x, weight, dim, &mut out[row * classes..]);
-            row += ROWS;
-        }
-        while row < rows.len() {
-            all_classes(simd, [rows[row]], weight, dim, &mut out[row * classes..]);
-            row += 1;
+        let stretch = STRETCH * S::F32_LANES;
+        for first in (0..classes).step_by(CLASSES) {
+            let last = classes.min(first + CLASSES);
+            let weight = &weight[first * dim..last * dim];
+            let columns = Columns { first, classes };
+            for start in (0..dim).step_by(stretch) {
+                let part = start..dim.min(start + stretch);
+                match last - first {
+                    1 => all_rows::<S, 1>(simd, rows, weight, part, columns, out),
+                    2 => all_rows::<S, 2>(simd, rows, weight, part, columns, out),
+                    3 => all_rows::<S, 3>(simd, rows, weight, part, columns, out),
+                    _ => all_rows::<S, 4>(simd, rows, weight, part, columns, out),
+                }
+            }
         }
     }
 }
 
-/// Inner products of `R` rows with every class, to the first R·C numbers of `out`.
+/// Which columns of [N, C] are meant: those from `first`.
+#[derive(Clone, Copy)]
+struct Columns {
+    first: usize,
+    classes: usize,
+}
+
+/// Adds what `part` of the features contributes to the products of all rows with the `K` rows of `weight`; the first part begins.
 #[inline(always)]
-fn all_classes<S: Simd, const R: usize>(
+fn all_rows<S: Simd, const K: usize>(
     simd: S,
-    x: [&[f32]; R],
+    rows: &[&[f32]],
     weight: &[f32],
-    dim: usize,
+    part: Range<usize>,
+    columns: Columns,
     out: &mut [f32],
 ) {
-    let classes = weight.len() / dim;
-    let mut c = 0;
-    while c + CLASSES <= classes {
-        let w = &weight[c * dim..(c + CLASSES) * dim];
-        let w = [&w[..dim], &w[dim..2 * dim], &w[2 * dim..3 * dim], &w[3 * dim..]];
-        let found = block::<S, R, CLASSES>(simd, x, w);
-        for r in 0..R {
-            out[r * classes + c..r * classes + c + CLASSES].copy_from_slice(&found[r]);
-        }
-        c += CLASSES;
+    let dim = weight.len() / K;
+    let mut w: [&[f32]; K] = [&[]; K];
+    for k in 0..K {
+        w[k] = &weight[k * dim..(k + 1) * dim][part.clone()];
     }
-    while c < classes {
-        let found = block::<S, R, 1>(simd, x, [&weight[c * dim..(c + 1) * dim]]);
-        for r in 0..R {
-            out[r * classes + c] = found[r][0];
+    let mut row = 0;
+    while row + ROWS <= rows.len() {
+        let x = [0, 1, 2].map(|r| &rows[row + r][part.clone()]);
+        let found = block::<S, ROWS, K>(simd, x, w);
+        for r in 0..ROWS {
+            columns.add(row + r, part.start == 0, &found[r], out);
         }
-        c += 1;
+        row += ROWS;
+    }
+    while row < rows.len() {
+        let [found] = block::<S, 1, K>(simd, [&rows[row][part.clone()]], w);
+        columns.add(row, part.start == 0, &found, out);
+        row += 1;
+    }
+}
+
+impl Columns {
+    #[inline(always)]
+    fn add(self, row: usize, begin: bool, found: &[f32], out: &mut [f32]) {
+        let out = &mut out[row * self.classes + self.first..][..found.len()];
+        for (out, found) in out.iter_mut().zip(found) {
+            *out = if begin { *found } else { *out + found };
+        }
     }
 }
 
@@ -96,9 +124,10 @@ fn block<S: Simd, const R: usize, const K: usize>(
     }
     let mut sums = [[simd.splat_f32s(0.0); K]; R];
     for at in 0..whole {
-        for r in 0..R {
-            for k in 0..K {
-                sums[r][k] = simd.mul_add_f32s(xs[r][at], ws[k][at], sums[r][k]);
+        for k in 0..K {
+            let w = ws[k][at];
+            for r in 0..R {
+                sums[r][k] = simd.mul_add_f32s(xs[r][at], w, sums[r][k]);
             }
         }
     }
@@ -137,72 +166,109 @@ impl WithSimd for WeightedSums<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { rows, factors, dim, out } = self;
         let classes = out.len() / dim;
-        out.fill(0.0);
-        let mut row = 0;
-        while row + TERMS <= rows.len() {
-            let x = [rows[row], rows[row + 1], rows[row + 2], rows[row + 3]];
-            add_rows(simd, x, &factors[row * classes..], dim, out);
-            row += TERMS;
-        }
-        while row < rows.len() {
-            add_rows(simd, [rows[row]], &factors[row * classes..], dim, out);
-            row += 1;
+        for (index, out) in out.chunks_mut(CLASSES * dim).enumerate() {
+            let columns = Columns { first: index * CLASSES, classes };
+            match out.len() / dim {
+                1 => all_features::<S, 1>(simd, rows, factors, columns, out),
+                2 => all_features::<S, 2>(simd, rows, factors, columns, out),
+                3 => all_features::<S, 3>(simd, rows, factors, columns, out),
+                _ => all_features::<S, 4>(simd, rows, factors, columns, out),
+            }
         }
     }
 }
 
-/// Adds Σ_t `factors[t, c]`·`x[t]` to each row c of `out`.
+/// The `K` rows of `out` from those columns of `factors`.
 #[inline(always)]
-fn add_rows<S: Simd, const T: usize>(
+fn all_features<S: Simd, const K: usize>(
     simd: S,
-    x: [&[f32]; T],
+    rows: &[&[f32]],
     factors: &[f32],
-    dim: usize,
+    columns: Columns,
     out: &mut [f32],
 ) {
-    let classes = out.len() / dim;
-    let whole = S::as_simd_f32s(x[0]).0.len();
-    let mut xs: [&[S::f32s]; T] = [&[]; T];
-    for t in 0..T {
-        xs[t] = &S::as_simd_f32s(x[t]).0[..whole];
+    let dim = out.len() / K;
+    let whole = dim / S::F32_LANES;
+    let mut at = 0;
+    while at + VECTORS <= whole {
+        tile::<S, K, VECTORS>(simd, rows, factors, columns, at, out);
+        at += VECTORS;
     }
-    for (c, out) in out.chunks_exact_mut(dim).enumerate() {
-        let mut factor = [0.0; T];
-        let mut wide = [simd.splat_f32s(0.0); T];
-        for t in 0..T {
-            factor[t] = factors[t * classes + c];
-            wide[t] = simd.splat_f32s(factor[t]);
-        }
-        let (sums, rest) = S::as_mut_simd_f32s(out);
-        for (at, sum) in sums.iter_mut().enumerate() {
-            let mut total = *sum;
-            for t in 0..T {
-                total = simd.mul_add_f32s(xs[t][at], wide[t], total);
+    while at < whole {
+        tile::<S, K, 1>(simd, rows, factors, columns, at, out);
+        at += 1;
+    }
+    for at in whole * S::F32_LANES..dim {
+        for k in 0..K {
+            let mut sum = 0.0;
+            for (x, factors) in rows.iter().zip(factors.chunks_exact(columns.classes)) {
+                sum += x[at] * factors[columns.first + k];
             }
-            *sum = total;
+            out[k * dim + at] = sum;
         }
-        let start = dim - rest.len();
-        for (at, sum) in rest.iter_mut().enumerate() {
-            for t in 0..T {
-                *sum += x[t][start + at] * factor[t];
+    }
+}
+
+/// `V` vectors from the `at`th of each of the `K` rows of `out`.
+#[inline(always)]
+fn tile<S: Simd, const K: usize, const V: usize>(
+    simd: S,
+    rows: &[&[f32]],
+    factors: &[f32],
+    columns: Columns,
+    at: usize,
+    out: &mut [f32],
+) {
+    let dim = out.len() / K;
+    let mut sums = [[simd.splat_f32s(0.0); V]; K];
+    for (x, factors) in rows.iter().zip(factors.chunks_exact(columns.classes)) {
+        let x = &S::as_simd_f32s(x).0[at..at + V];
+        let factors = &factors[columns.first..columns.first + K];
+        for k in 0..K {
+            let factor = simd.splat_f32s(factors[k]);
+            for v in 0..V {
+                sums[k][v] = simd.mul_add_f32s(x[v], factor, sums[k][v]);
             }
         }
+    }
+    for k in 0..K {
+        S::as_mut_simd_f32s(&mut out[k * dim..(k + 1) * dim]).0[at..at + V]
+            .copy_from_slice(&sums[k]);
     }
 }
 
 /// Σ a_i b_i in double precision.
 pub(super) fn exact_product(a: &[f32], b: &[f32]) -> f64 {
-    const PARTS: usize = 8;
-    let mut sums = [0.0; PARTS];
-    let (a_parts, b_parts) = (a.chunks_exact(PARTS), b.chunks_exact(PARTS));
-    let rest = a_parts.remainder().iter().zip(b_parts.remainder());
-    let rest: f64 = rest.map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
-    for (a, b) in a_parts.zip(b_parts) {
-        for part in 0..PARTS {
-            sums[part] += f64::from(a[part]) * f64::from(b[part]);
+    pulp::Arch::new().dispatch(ExactProduct { a, b })
+}
+
+struct ExactProduct<'a> {
+    a: &'a [f32],
+    b: &'a [f32],
+}
+
+impl WithSimd for ExactProduct<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) -> f64 {
+        const PARTS: usize = 32;
+        let (a, b) = (self.a.as_chunks::<PARTS>(), self.b.as_chunks::<PARTS>());
+        let mut sums = [0.0; PARTS];
+        for (a, b) in a.0.iter().zip(b.0) {
+            for part in 0..PARTS {
+                sums[part] += f64::from(a[part]) * f64::from(b[part]);
+            }
         }
+        let mut sum = 0.0;
+        for (a, b) in a.1.iter().zip(b.1) {
+            sum += f64::from(*a) * f64::from(*b);
+        }
+        for part in sums {
+            sum += part;
+        }
+        sum
     }
-    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

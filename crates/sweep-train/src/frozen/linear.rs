@@ -138,7 +138,10 @@ impl LinearHead {
         lambda: f64,
     ) -> Said {
         let images: Vec<usize> = images.collect();
-        self.rows(features, &images, objective, lambda, None)
+        let rows: Vec<&[f32]> = images.iter().map(|&e| features.row(e)).collect();
+        let weight_norms = self.weight_norms(objective.loss());
+        let seen = Seen { features, images: &images, rows: &rows, weight_norms: &weight_norms };
+        self.rows(&seen, objective, lambda, None)
     }
 
     /// Gradients of the mean loss of `examples` by each parameter, in the order of [`Self::numbers`]; what it said of them. For tests.
@@ -163,20 +166,21 @@ impl LinearHead {
         let (classes, dim) = (self.classes, self.dim);
         let mut factors = vec![0.0; examples.len() * classes];
         let mut sums = Sums::new(classes, self.parameters.len() > 2);
-        let said =
-            self.rows(features, examples, objective, lambda, Some((&mut factors, &mut sums)));
         let rows: Vec<&[f32]> = examples.iter().map(|&e| features.row(e)).collect();
+        let weight_norms = self.weight_norms(objective.loss());
+        let seen = Seen { features, images: examples, rows: &rows, weight_norms: &weight_norms };
+        let said = self.rows(&seen, objective, lambda, Some((&mut factors, &mut sums)));
         let mean = 1.0 / examples.len().max(1) as f64;
         let (weight, others) = self.parameters.split_at_mut(1);
         let weight = &mut weight[0];
         kernels::weighted_sums(&rows, &factors, dim, &mut weight.gradient);
-        if row::knows_norms(objective.loss()) {
-            let rows = weight.gradient.chunks_exact_mut(dim).zip(weight.values.chunks_exact(dim));
-            for ((gradient, values), by_norm) in rows.zip(&sums.norms) {
-                let factor = (mean * by_norm / weight_norm(values)) as f32;
-                for (gradient, value) in gradient.iter_mut().zip(values) {
-                    *gradient += factor * value;
-                }
+        let classes = weight.gradient.chunks_exact_mut(dim).zip(weight.values.chunks_exact(dim));
+        for ((gradient, values), (norm, by_norm)) in
+            classes.zip(weight_norms.iter().zip(&sums.norms))
+        {
+            let factor = (mean * by_norm / norm) as f32;
+            for (gradient, value) in gradient.iter_mut().zip(values) {
+                *gradient += factor * value;
             }
         }
         let parts = self.has_bias.then_some(sums.bias).into_iter().chain(sums.second);
@@ -188,11 +192,19 @@ impl LinearHead {
         said
     }
 
-    /// Loss and logits of each of `images`; with `wanted`, ∂(mean loss)/∂a [N, C] and the sums of what else there is to differentiate.
+    /// ‖W_j‖ of each class, for a loss that asks for them.
+    fn weight_norms(&self, loss: &Loss) -> Vec<f64> {
+        if row::knows_norms(loss) {
+            self.parameters[0].values.chunks_exact(self.dim).map(weight_norm).collect()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Loss and logits of each image; with `wanted`, ∂(mean loss)/∂a [N, C] and the sums of what else there is to differentiate.
     fn rows(
         &self,
-        features: &Features,
-        images: &[usize],
+        seen: &Seen<'_>,
         objective: &Objective,
         lambda: f64,
         mut wanted: Option<(&mut [f32], &mut Sums)>,
@@ -200,14 +212,9 @@ impl LinearHead {
         let (classes, dim) = (self.classes, self.dim);
         let weight = &self.parameters[0].values;
         let bias: &[f32] = if self.has_bias { &self.parameters[1].values } else { &[] };
-        let rows: Vec<&[f32]> = images.iter().map(|&e| features.row(e)).collect();
+        let Seen { features, images, rows, weight_norms } = *seen;
         let mut products = vec![0.0; images.len() * classes];
-        kernels::products(&rows, weight, dim, &mut products);
-        let weight_norms: Vec<f64> = if row::knows_norms(objective.loss()) {
-            weight.chunks_exact(dim).map(weight_norm).collect()
-        } else {
-            Vec::new()
-        };
+        kernels::products(rows, weight, dim, &mut products);
         let arcface = matches!(objective.loss(), Loss::Arcface { .. });
         let mut found = Found::new(classes);
         let mut exact = vec![0.0; classes];
@@ -231,7 +238,7 @@ impl LinearHead {
             let row = Row {
                 products: &exact,
                 bias,
-                weight_norms: &weight_norms,
+                weight_norms,
                 feature_norm: features.norm(image),
                 label,
                 exact_target,
@@ -298,6 +305,18 @@ impl LinearHead {
         self.parameters = restored;
         true
     }
+}
+
+/// What a head is asked about.
+#[derive(Clone, Copy)]
+struct Seen<'a> {
+    features: &'a Features,
+    /// Indices into all of `features`.
+    images: &'a [usize],
+    /// Their rows.
+    rows: &'a [&'a [f32]],
+    /// As [`LinearHead::weight_norms`] gives them.
+    weight_norms: &'a [f64],
 }
 
 /// Sums over a batch, in double precision.

@@ -2,6 +2,8 @@
 
 use sweep_core::training::Optimizer;
 
+use super::kernels::exact_product;
+
 /// A parameter with its gradient and what the optimizer remembers of it.
 #[derive(Clone, Debug)]
 pub(super) struct Parameter {
@@ -25,22 +27,7 @@ impl Parameter {
 
     /// Σ of squared gradients.
     pub(super) fn squared_norm(&self) -> f64 {
-        const PARTS: usize = 16;
-        let mut sums = [0.0f64; PARTS];
-        let parts = self.gradient.chunks_exact(PARTS);
-        let rest: f64 = parts.remainder().iter().map(|g| f64::from(*g) * f64::from(*g)).sum();
-        pulp::Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for part in parts {
-                    for lane in 0..PARTS {
-                        let g = f64::from(part[lane]);
-                        sums[lane] += g * g;
-                    }
-                }
-            },
-        );
-        sums.iter().sum::<f64>() + rest
+        exact_product(&self.gradient, &self.gradient)
     }
 
     /// Step number `step` (from 1) along the gradient times `factor`.
