@@ -14,6 +14,7 @@ mod bundle;
 mod compare;
 pub mod csv;
 pub mod format;
+pub mod glance;
 mod grid;
 mod headline;
 pub mod html;
