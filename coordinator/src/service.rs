@@ -20,7 +20,7 @@ mod openapi;
 pub(crate) mod problem;
 pub(crate) mod reports;
 pub(crate) mod routes;
-mod runs;
+pub(crate) mod runs;
 mod schema;
 mod submission;
 mod sweeps;
@@ -60,6 +60,9 @@ pub struct ServiceArgs {
     /// Manifests of data sets that a sweep file sent alone may name
     #[arg(long, env = "SWEEP_DATASETS", value_name = "DIR")]
     pub datasets: Option<PathBuf>,
+    /// Packed data sets whose pictures pages may show, beside those among the blobs
+    #[arg(long, env = "SWEEP_PACKS", value_name = "DIR")]
+    pub packs: Option<PathBuf>,
     /// Largest sweep taken in, bytes
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     pub max_body: u64,
@@ -159,6 +162,9 @@ pub async fn serve(
         max_blob: args.max_blob,
         stop: parts.clone(),
     });
+    if let Some(folder) = &args.packs {
+        app.pictures.look_in(folder);
+    }
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(part(
         "API",

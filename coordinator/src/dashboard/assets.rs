@@ -24,7 +24,12 @@ static ASSETS: LazyLock<[Asset; 3]> = LazyLock::new(|| {
         let digest = blake3::hash(text.as_bytes()).to_hex()[..DIGEST].to_owned();
         Asset { name, media_type, text, digest }
     };
-    let css = format!("{}{}", include_str!("assets/dash.css"), sweep_report::plot::STYLE);
+    let css = [
+        include_str!("assets/dash.css"),
+        include_str!("assets/pages.css"),
+        sweep_report::plot::STYLE,
+    ]
+    .concat();
     [
         asset("dash.css", "text/css; charset=utf-8", css),
         asset(

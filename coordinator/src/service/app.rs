@@ -12,6 +12,7 @@ use super::feed::Feed;
 use super::metrics::{Metrics, Timed};
 use super::problem::{Kind, Problem};
 use super::tokens::Tokens;
+use crate::dashboard::pictures::Pictures;
 
 /// Requests answered at a time; further ones are told to come again.
 const REQUESTS: usize = 256;
@@ -47,6 +48,7 @@ pub(crate) struct Parts {
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) uploads: Arc<Semaphore>,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) pictures: Pictures,
     heavy: Arc<Semaphore>,
 }
 
@@ -89,6 +91,7 @@ impl App {
             requests: Arc::new(Semaphore::new(REQUESTS)),
             uploads: Arc::new(Semaphore::new(UPLOADS)),
             streams: Arc::new(Semaphore::new(STREAMS)),
+            pictures: Pictures::default(),
             heavy: Arc::new(Semaphore::new(HEAVY)),
         }))
     }

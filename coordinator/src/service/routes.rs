@@ -14,7 +14,7 @@ use super::gate::{self, Access, Gate, Pace};
 use super::problem::{self, Kind, Problem};
 use super::tokens::Role;
 use super::{blobs, events, health, leftover, openapi, reports, runs, submission, sweeps};
-use crate::dashboard::{actions, assets, list, page, session};
+use crate::dashboard::{actions, assets, compare, list, page, pictures, run, session, workers};
 
 /// One route.
 pub(crate) struct Route {
@@ -80,9 +80,10 @@ pub(crate) fn table() -> Vec<Route> {
 /// The dashboard.
 fn pages() -> Vec<Route> {
     use HttpMethod::{Get, Post};
-    use Pace::Quick;
+    use Pace::{Quick, Slow};
     const READ: Access = Access::Needs(Role::Read);
     const SUBMIT: Access = Access::Needs(Role::Submit);
+    const ADMIN: Access = Access::Needs(Role::Admin);
     let route = |method, path, access, pace, handler| Route {
         page: true,
         method,
@@ -98,6 +99,11 @@ fn pages() -> Vec<Route> {
         route(Post, "/sweeps/{sweep}/resume", SUBMIT, Quick, post(actions::resume)),
         route(Post, "/sweeps/{sweep}/cancel", SUBMIT, Quick, post(actions::cancel)),
         route(Post, "/sweeps/{sweep}/retry", SUBMIT, Quick, post(actions::retry)),
+        route(Get, "/runs/{run}", READ, Slow, get(run::get)),
+        route(Get, "/runs/{run}/images/{image}", READ, Slow, get(pictures::get)),
+        route(Get, "/workers", READ, Quick, get(workers::get)),
+        route(Post, "/workers/{worker}/drain", ADMIN, Quick, post(workers::drain)),
+        route(Get, "/compare", READ, Slow, get(compare::get)),
         route(Get, "/login", Access::Open, Quick, get(session::login_page)),
         route(Post, "/login", Access::Open, Quick, post(session::login)),
         route(Post, "/logout", READ, Quick, post(session::logout)),

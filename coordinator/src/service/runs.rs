@@ -25,7 +25,8 @@ pub(crate) async fn get(
     Ok(Json(detail(&app, &run).await?))
 }
 
-async fn detail(app: &App, run: &str) -> Result<RunDetail, Problem> {
+/// A run by its id or a prefix of it.
+pub(crate) async fn detail(app: &App, run: &str) -> Result<RunDetail, Problem> {
     let unknown = || Problem::from(crate::FindError::UnknownRun(cut(run).to_owned()));
     if let Ok(id) = run.parse::<RunId>() {
         return app.store.run(&id).await?.ok_or_else(unknown);

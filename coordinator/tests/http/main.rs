@@ -5,6 +5,7 @@
 mod dashboard;
 mod files;
 mod flow;
+mod pages;
 mod security;
 #[path = "../../../crates/sweep-store/tests/server/mod.rs"]
 #[allow(dead_code, reason = "not every part is used here")]

@@ -29,7 +29,10 @@ pub(crate) fn coordinator(args: &CoordinatorArgs, global: &Global) -> Result<End
         }
         let name = store.to_string();
         let ready = |address| eprintln!("coordinator on http://{address} · store {name}");
-        service::serve(store, blobs, args.service.clone(), stop, ready).await.map_err(wrong)?;
+        let mut service = args.service.clone();
+        // What was packed here can be shown, too.
+        service.packs.get_or_insert_with(|| Home::new(global).cache());
+        service::serve(store, blobs, service, stop, ready).await.map_err(wrong)?;
         Ok(Ended::Done)
     })
 }

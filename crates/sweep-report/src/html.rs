@@ -204,7 +204,7 @@ fn dataset_section<'a>(
             @if let (Some(family), Some(line)) = (confirmed(d), phrases::confirmation_line(report, d)) {
                 (comparison_table(&line, d, family))
             }
-            @for f in of(&[FigureKind::Differences, FigureKind::Intervals, FigureKind::HeatMap]) { (figure(f)) }
+            @for f in of(&[FigureKind::Differences, FigureKind::Intervals, FigureKind::HeatMap, FigureKind::Parallel]) { (figure(f)) }
             (summary_table(report, d))
             @if let Some(confirmation) = &d.confirmation { (confirmation_table(report, d, &confirmation.summaries)) }
             @for f in of(&[FigureKind::Variance, FigureKind::Trace]) { (figure(f)) }

@@ -15,6 +15,7 @@ mod chosen;
 mod compare;
 pub mod csv;
 pub mod format;
+pub mod glance;
 mod grid;
 mod headline;
 pub mod html;

@@ -117,6 +117,11 @@ fn balanced_accuracy(validations: &[&Validation]) -> Option<f64> {
 pub(crate) fn curves(candidate: usize, label: &str, slots: &[Slot<'_>]) -> Option<Curves> {
     let runs: Vec<&[EpochMetrics]> =
         slots.iter().filter_map(Slot::result).map(|r| r.epochs.as_slice()).collect();
+    curves_of(candidate, label, &runs)
+}
+
+/// Epoch curves over the epochs of some runs; `None` without any epoch.
+pub(crate) fn curves_of(candidate: usize, label: &str, runs: &[&[EpochMetrics]]) -> Option<Curves> {
     let last = runs.iter().flat_map(|epochs| epochs.iter().map(|e| e.epoch)).max()?;
     let band = |f: fn(&EpochMetrics) -> Option<f64>| -> Vec<Band> {
         let mut at: Vec<Vec<f64>> = vec![Vec::new(); last as usize + 1];

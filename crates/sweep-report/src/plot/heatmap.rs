@@ -17,26 +17,109 @@ const MOST_SLICES: usize = 12;
 /// Cells to a side beyond which text no longer fits.
 const MOST_CELLS: usize = 20;
 
-pub(super) fn figures(report: &Report, index: usize) -> Vec<Figure> {
-    let settings: Vec<Vec<Part>> = report.candidates.iter().map(parts).collect();
-    let names: Vec<String> = report.candidates.iter().map(loss_name).collect();
-    let mut losses: Vec<&str> = Vec::new();
-    for name in &names {
-        if !losses.contains(&name.as_str()) {
-            losses.push(name);
+/// What a heat map is of; what is not chosen is as in a report.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HeatMapChoice {
+    /// Name of a loss.
+    pub loss: Option<String>,
+    /// Setting across, as [`axes`] names it.
+    pub x: Option<String>,
+    /// Setting down.
+    pub y: Option<String>,
+    /// What is in the cells.
+    pub metric: HeatMapMetric,
+}
+
+/// What the cells of a heat map show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HeatMapMetric {
+    /// Mean validation accuracy with its interval.
+    #[default]
+    Accuracy,
+    /// Mean recall over classes.
+    Balanced,
+    /// Standard deviation over seeds.
+    Spread,
+}
+
+impl HeatMapMetric {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Accuracy, Self::Balanced, Self::Spread];
+
+    /// In addresses.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Accuracy => "accuracy",
+            Self::Balanced => "balanced",
+            Self::Spread => "sd",
         }
     }
+
+    /// For people.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Accuracy => "mean accuracy",
+            Self::Balanced => "balanced accuracy",
+            Self::Spread => "sd over seeds",
+        }
+    }
+
+    fn of(self, s: &Summary) -> Option<f64> {
+        match self {
+            Self::Accuracy => s.mean,
+            Self::Balanced => s.balanced_accuracy,
+            Self::Spread => s.sd,
+        }
+    }
+}
+
+/// The losses with a setting that varies, each with the names of these settings, the usual one across first.
+pub fn axes(report: &Report) -> Vec<(String, Vec<String>)> {
+    let settings: Vec<Vec<Part>> = report.candidates.iter().map(parts).collect();
+    let of_loss = losses(report).into_iter().map(|(loss, members)| {
+        let names = varying(&members, &settings).into_iter().map(str::to_owned).collect();
+        (loss, names)
+    });
+    of_loss.filter(|(_, names): &(String, Vec<String>)| !names.is_empty()).collect()
+}
+
+/// Heat maps of a data set as chosen, at most `most`.
+pub fn heat_maps(
+    report: &Report,
+    index: usize,
+    choice: &HeatMapChoice,
+    most: usize,
+) -> Vec<Figure> {
+    let settings: Vec<Vec<Part>> = report.candidates.iter().map(parts).collect();
     let mut out = Vec::new();
-    for loss in losses {
-        let members: Vec<usize> = (0..names.len()).filter(|i| names[*i] == loss).collect();
-        for grid in grids(loss, &members, &settings) {
-            if out.len() == MOST_SLICES {
+    for (loss, members) in losses(report) {
+        if choice.loss.as_ref().is_some_and(|chosen| *chosen != loss) {
+            continue;
+        }
+        for grid in grids(&loss, &members, &settings, choice) {
+            if out.len() == most {
                 return out;
             }
-            out.extend(figure(report, index, &grid, &settings, out.len()));
+            out.extend(figure(report, index, &grid, &settings, out.len(), choice.metric));
         }
     }
     out
+}
+
+/// The losses in the order of the file, with their candidates.
+fn losses(report: &Report) -> Vec<(String, Vec<usize>)> {
+    let mut out: Vec<(String, Vec<usize>)> = Vec::new();
+    for (candidate, name) in report.candidates.iter().map(loss_name).enumerate() {
+        match out.iter_mut().find(|(loss, _)| *loss == name) {
+            Some((_, members)) => members.push(candidate),
+            None => out.push((name, vec![candidate])),
+        }
+    }
+    out
+}
+
+pub(super) fn figures(report: &Report, index: usize) -> Vec<Figure> {
+    heat_maps(report, index, &HeatMapChoice::default(), MOST_SLICES)
 }
 
 /// One loss over one or two settings, all else equal.
@@ -53,8 +136,9 @@ fn value<'a>(settings: &'a [Vec<Part>], candidate: usize, name: &str) -> Option<
     settings[candidate].iter().find(|p| p.name == name)
 }
 
-fn grids(loss: &str, members: &[usize], settings: &[Vec<Part>]) -> Vec<Grid> {
-    let mut varying: Vec<&str> = Vec::new();
+/// The settings that differ among these candidates, the one across first, then the one down.
+fn varying<'a>(members: &[usize], settings: &'a [Vec<Part>]) -> Vec<&'a str> {
+    let mut varying: Vec<&'a str> = Vec::new();
     for part in members.iter().flat_map(|m| &settings[*m]) {
         let differs = members
             .iter()
@@ -71,6 +155,26 @@ fn grids(loss: &str, members: &[usize], settings: &[Vec<Part>]) -> Vec<Grid> {
         _ => 3,
     };
     varying.sort_by_key(|name| rank(name));
+    varying
+}
+
+fn grids(
+    loss: &str,
+    members: &[usize],
+    settings: &[Vec<Part>],
+    choice: &HeatMapChoice,
+) -> Vec<Grid> {
+    let mut varying = varying(members, settings);
+    // What was chosen goes first; what does not vary cannot be an axis.
+    for chosen in [&choice.y, &choice.x].into_iter().flatten() {
+        if let Some(at) = varying.iter().position(|name| name == chosen) {
+            let name = varying.remove(at);
+            varying.insert(0, name);
+        }
+    }
+    if choice.x.is_none() && choice.y.is_some() && varying.len() > 1 {
+        varying.swap(0, 1);
+    }
     let Some((x, rest)) = varying.split_first() else { return Vec::new() };
     let (y, rest) = match rest.split_first() {
         Some((y, rest)) => (Some((*y).to_owned()), rest),
@@ -121,6 +225,7 @@ fn figure(
     grid: &Grid,
     settings: &[Vec<Part>],
     number: usize,
+    metric: HeatMapMetric,
 ) -> Option<Figure> {
     let dataset = &report.datasets[index];
     let xs = axis(grid, &grid.x, settings);
@@ -143,7 +248,7 @@ fn figure(
     let means: Vec<f64> = grid
         .members
         .iter()
-        .filter_map(|m| dataset.summaries.iter().find(|s| s.candidate == *m)?.mean)
+        .filter_map(|m| metric.of(dataset.summaries.iter().find(|s| s.candidate == *m)?))
         .collect();
     let low = means.iter().copied().min_by(f64::total_cmp)?;
     let high = means.iter().copied().max_by(f64::total_cmp)?;
@@ -183,6 +288,7 @@ fn figure(
                 (LEFT + i as f64 * CELL.0, top),
                 (low, high),
                 report.sweep.analysis.alpha,
+                metric,
             );
         }
     }
@@ -212,8 +318,12 @@ fn figure(
             y_name.map_or_else(|| x_name.clone(), |y| format!("{y} and {x_name}"))
         ),
         caption: format!(
-            "Mean validation accuracy in percent, ± half-width of the {} over n seeds on these images (E1). Darker is higher, from {} to {}. Outlined: in the best set. Dashed: no accuracy.{} Neighbouring cells behave alike: a single cell above all its neighbours is more likely luck than a setting.",
-            phrases::t_interval(report),
+            "{} Darker is higher, from {} to {}. Outlined: in the best set. Dashed: no accuracy.{} Neighbouring cells behave alike: a single cell above all its neighbours is more likely luck than a setting.",
+            match metric {
+                HeatMapMetric::Accuracy => format!("Mean validation accuracy in percent, ± half-width of the {} over n seeds on these images (E1).", phrases::t_interval(report)),
+                HeatMapMetric::Balanced => "Mean over n seeds of the mean recall over classes, in percent.".to_owned(),
+                HeatMapMetric::Spread => "Standard deviation of the validation accuracy over n seeds, in percentage points.".to_owned(),
+            },
             format::percent(low),
             format::percent(high),
             match against {
@@ -243,9 +353,10 @@ fn cell(
     (left, top): (f64, f64),
     (low, high): (f64, f64),
     alpha: f64,
+    metric: HeatMapMetric,
 ) {
     let Some(s) = summary else { return };
-    let Some(mean) = s.mean else {
+    let Some(mean) = metric.of(s) else {
         c.rect("blank", (left + 3.0, top + 3.0), (CELL.0 - 6.0, CELL.1 - 6.0));
         c.text(
             "small",
@@ -287,7 +398,10 @@ fn cell(
         class,
         (left + CELL.0 / 2.0, top + CELL.1 / 2.0 - 2.0),
         Anchor::Middle,
-        &format::mean_with_half_width(s.mean, s.on_these),
+        &match metric {
+            HeatMapMetric::Accuracy => format::mean_with_half_width(s.mean, s.on_these),
+            _ => format::percent(mean),
+        },
     );
     c.text(
         class,

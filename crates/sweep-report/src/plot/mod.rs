@@ -7,6 +7,8 @@ mod curves;
 mod differences;
 mod heatmap;
 mod interval;
+mod overlay;
+mod parallel;
 mod ranks;
 mod run;
 pub(crate) mod svg;
@@ -14,6 +16,9 @@ mod trace;
 mod variance;
 
 use crate::report::Report;
+pub use heatmap::{HeatMapChoice, HeatMapMetric, axes, heat_maps};
+pub use overlay::{OverlayMetric, overlay};
+pub use parallel::parallel;
 pub use run::of_run;
 pub use svg::STYLE;
 
@@ -50,6 +55,10 @@ pub enum FigureKind {
     Objective,
     /// Where the variance of a difference comes from, and what more seeds would buy.
     Variance,
+    /// Curves of several configurations over each other.
+    Overlay,
+    /// One line per configuration through all settings that vary.
+    Parallel,
     /// Seeds per configuration under an adaptive rule.
     Trace,
     /// Mean ranks over data sets with the critical difference.
@@ -83,7 +92,18 @@ impl Figure {
     }
 }
 
-/// All figures of a report: per data set intervals, differences, heat maps, variances, the adaptive trace, accuracy and objective
+/// The intervals, differences or adaptive trace of a data set; `None` where the report does not hold it, and for other kinds.
+pub fn figure(report: &Report, dataset: usize, kind: FigureKind) -> Option<Figure> {
+    report.datasets.get(dataset)?;
+    match kind {
+        FigureKind::Intervals => interval::figure(report, dataset),
+        FigureKind::Differences => differences::figure(report, dataset),
+        FigureKind::Trace => trace::figure(report, dataset),
+        _ => None,
+    }
+}
+
+/// All figures of a report: per data set intervals, differences, heat maps, parallel coordinates, variances, the adaptive trace, accuracy and objective
 /// curves; then the mean ranks over data sets.
 pub fn figures(report: &Report) -> Vec<Figure> {
     let mut out = Vec::new();
@@ -91,6 +111,7 @@ pub fn figures(report: &Report) -> Vec<Figure> {
         out.extend(interval::figure(report, index));
         out.extend(differences::figure(report, index));
         out.extend(heatmap::figures(report, index));
+        out.extend(parallel(report, index));
         out.extend(variance::figure(report, index));
         out.extend(trace::figure(report, index));
         out.extend(curves::figures(report, index));
