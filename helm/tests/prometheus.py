@@ -223,7 +223,7 @@ def check_pages(pages: dict[str, str]) -> list[str]:
 
 def run(services: Services) -> tuple[str, list[str]]:
     port = free_port()
-    services.start(["redis-server", "--port", port, "--bind", "127.0.0.1", "--dir", services.folder, "--appendonly", "yes", "--save", ""], "redis.log")
+    services.start([os.environ.get("SWEEP_REDIS_SERVER", "redis-server"), "--port", port, "--bind", "127.0.0.1", "--dir", services.folder, "--appendonly", "yes", "--save", ""], "redis.log")
     store = ["--store", f"redis://127.0.0.1:{port}"]
     coordinators = [services.sweep(["coordinator", *store, "--listen", "127.0.0.1:0"], f"coordinator-{i}.log") for i in (1, 2)]
     workers = [f"127.0.0.1:{free_port()}" for _ in (1, 2)]
