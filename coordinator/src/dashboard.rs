@@ -7,8 +7,14 @@
 
 pub(crate) mod actions;
 pub(crate) mod assets;
+pub(crate) mod bests;
+pub(crate) mod board;
+mod choice;
 pub(crate) mod frame;
 pub(crate) mod list;
+pub(crate) mod live;
 pub(crate) mod page;
+mod parts;
 pub(crate) mod session;
+pub(crate) mod watch;
 pub(crate) mod words;
