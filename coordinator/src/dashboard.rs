@@ -7,12 +7,18 @@
 
 pub(crate) mod actions;
 pub(crate) mod assets;
+pub(crate) mod bests;
+pub(crate) mod board;
+mod choice;
 pub(crate) mod compare;
 pub(crate) mod frame;
 pub(crate) mod list;
+pub(crate) mod live;
 pub(crate) mod page;
+mod parts;
 pub(crate) mod pictures;
 pub(crate) mod run;
 pub(crate) mod session;
+pub(crate) mod watch;
 pub(crate) mod words;
 pub(crate) mod workers;

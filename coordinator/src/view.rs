@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use sweep_core::ids::SweepId;
 use sweep_core::record::RunRecord;
-use sweep_core::sweep::{Plan, Sweep};
+use sweep_core::sweep::{Document, Plan, Sweep};
 use sweep_report::{Extension, Input, OutFile, Report, SubmissionMeta};
 use sweep_store::{Reads, StoreError, SweepState, SweepStatus};
 
@@ -45,14 +45,7 @@ impl View {
             store.sweep(id).await?.ok_or_else(|| ViewError::Unknown(id.clone()))?;
         let (sweep, plan) = document.open()?;
         let records = store.results(id).await?;
-        let meta = SubmissionMeta {
-            file: document.file.clone(),
-            text: document.text.clone(),
-            analysis_at_submit: document.analysis,
-            stopped_early: status.state == SweepState::Cancelled,
-            extensions: extensions(store, &status, &sweep, &plan).await?,
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        };
+        let meta = meta(store, &status, &document, &sweep, &plan).await?;
         Ok(Self { sweep, plan, records, status, meta })
     }
 
@@ -70,6 +63,24 @@ impl View {
     pub fn input(&self) -> Input<'_> {
         Input { sweep: &self.sweep, plan: &self.plan, records: &self.records, meta: &self.meta }
     }
+}
+
+/// How a sweep was submitted, as its report must say.
+pub(crate) async fn meta(
+    store: &impl Reads,
+    status: &SweepStatus,
+    document: &Document,
+    sweep: &Sweep,
+    plan: &Plan,
+) -> Result<SubmissionMeta, StoreError> {
+    Ok(SubmissionMeta {
+        file: document.file.clone(),
+        text: document.text.clone(),
+        analysis_at_submit: document.analysis,
+        stopped_early: status.state == SweepState::Cancelled,
+        extensions: extensions(store, status, sweep, plan).await?,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    })
 }
 
 /// Earlier, smaller sweeps of the same name whose verdicts were looked at before this one was submitted: adding seeds after

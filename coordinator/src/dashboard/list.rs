@@ -1,12 +1,15 @@
 //! `/`: all sweeps, newest first, a page at a time, with search and filter.
 
 use axum::extract::State;
+use std::sync::Arc;
+
 use maud::{Markup, html};
 use serde::Deserialize;
 use sweep_core::ids::Timestamp;
-use sweep_report::format::duration;
+use sweep_report::format::{duration, percent};
 use sweep_store::{Reads, SweepStatus};
 
+use super::bests::Best;
 use super::frame::{Frame, Here, Page, scroll};
 use super::session::Viewer;
 use super::words::{self, Standing};
@@ -16,6 +19,8 @@ use crate::service::problem::{Problem, cut};
 
 /// Sweeps of a page.
 const PAGE: usize = 50;
+/// Data sets of a sweep whose best is shown.
+const DATASETS: usize = 2;
 /// Seconds after which the list is read again.
 const REFRESH: u32 = 5;
 
@@ -43,7 +48,29 @@ pub(crate) async fn get(
     let all = sweeps.len();
     sweeps.retain(|sweep| asked.fits(sweep));
     let frame = Frame { refresh: Some(REFRESH), ..Frame::still("Sweeps", &viewer, Here::Sweeps) };
-    Ok(frame.page(body(&sweeps, all, &asked, &viewer, words::now())))
+    let shown = Shown::of(&app, sweeps, all, &asked);
+    Ok(frame.page(body(&shown, &asked, &viewer, words::now())))
+}
+
+/// A page of the list.
+struct Shown {
+    sweeps: Vec<(SweepStatus, Option<Arc<Vec<Best>>>)>,
+    /// Sweeps that fit.
+    fit: usize,
+    all: usize,
+    page: usize,
+    pages: usize,
+}
+
+impl Shown {
+    fn of(app: &App, fit: Vec<SweepStatus>, all: usize, asked: &ListQuery) -> Self {
+        let pages = fit.len().div_ceil(PAGE).max(1);
+        let page = asked.page.unwrap_or(1).clamp(1, pages);
+        let shown = &fit[(page - 1) * PAGE..fit.len().min(page * PAGE)];
+        app.bests.refresh(app, shown);
+        let with_best = |sweep: &SweepStatus| (sweep.clone(), app.bests.get(app, &sweep.id));
+        Self { sweeps: shown.iter().map(with_best).collect(), fit: fit.len(), all, page, pages }
+    }
 }
 
 impl ListQuery {
@@ -69,16 +96,9 @@ impl ListQuery {
     }
 }
 
-fn body(
-    sweeps: &[SweepStatus],
-    all: usize,
-    asked: &ListQuery,
-    viewer: &Viewer,
-    now: Timestamp,
-) -> Markup {
-    let pages = sweeps.len().div_ceil(PAGE).max(1);
-    let page = asked.page.unwrap_or(1).clamp(1, pages);
-    let shown = &sweeps[(page - 1) * PAGE..sweeps.len().min(page * PAGE)];
+fn body(shown: &Shown, asked: &ListQuery, viewer: &Viewer, now: Timestamp) -> Markup {
+    let Shown { sweeps, fit, all, page, pages } = shown;
+    let (page, pages) = (*page, *pages);
     let back = asked.address(page);
     html! {
         h1 { "Sweeps" }
@@ -95,14 +115,14 @@ fn body(
             button type="submit" { "Show" }
         }
         div id="sweeps" data-part {
-            @if sweeps.is_empty() && all == 0 {
+            @if *all == 0 {
                 p.lead { "Nothing was submitted yet. " code { "sweep submit FILE" } " sends a sweep here." }
             } @else if sweeps.is_empty() {
                 p.lead { "None of " (all) " sweeps fits. " a href="/" { "Show all" } }
             } @else {
-                (scroll("Sweeps", &table(shown, viewer, &back, now)))
+                (scroll("Sweeps", &table(sweeps, viewer, &back, now)))
                 p.quiet {
-                    (sweeps.len()) " of " (all) " sweeps"
+                    (fit) " of " (all) " sweeps"
                     @if pages > 1 {
                         ", page " (page) " of " (pages)
                         @if page > 1 { " · " a rel="prev" href=(asked.address(page - 1)) { "newer" } }
@@ -114,7 +134,12 @@ fn body(
     }
 }
 
-fn table(sweeps: &[SweepStatus], viewer: &Viewer, back: &str, now: Timestamp) -> Markup {
+fn table(
+    sweeps: &[(SweepStatus, Option<Arc<Vec<Best>>>)],
+    viewer: &Viewer,
+    back: &str,
+    now: Timestamp,
+) -> Markup {
     html! {
         table data-sortable {
             thead { tr {
@@ -124,13 +149,13 @@ fn table(sweeps: &[SweepStatus], viewer: &Viewer, back: &str, now: Timestamp) ->
                 @if viewer.may_steer() { th scope="col" data-still { "Steer" } }
             } }
             tbody {
-                @for sweep in sweeps { (row(sweep, viewer, back, now)) }
+                @for (sweep, bests) in sweeps { (row(sweep, bests.as_deref().map_or(&[], Vec::as_slice), viewer, back, now)) }
             }
         }
     }
 }
 
-fn row(sweep: &SweepStatus, viewer: &Viewer, back: &str, now: Timestamp) -> Markup {
+fn row(sweep: &SweepStatus, bests: &[Best], viewer: &Viewer, back: &str, now: Timestamp) -> Markup {
     let counts = &sweep.counts;
     let (total, ended) = (counts.total(), counts.total() - counts.unfinished());
     let pace = words::pace(sweep);
@@ -145,10 +170,23 @@ fn row(sweep: &SweepStatus, viewer: &Viewer, back: &str, now: Timestamp) -> Mark
             }
             td.number { @if let Some((rate, _)) = pace { (words::rate(rate)) } @else { "—" } }
             td.number data-v=[pace.map(|(_, left)| left)] { @if let Some((_, left)) = pace { (duration(left)) } @else { "—" } }
-            td { "—" }
+            td data-v=[bests.first().map(|best| best.mean)] { (best_of(bests)) }
             td.number data-v=(now.0 - sweep.created.0) title=(words::utc(sweep.created)) { (words::age(sweep.created, now)) }
             @if viewer.may_steer() { td { (steer(sweep, viewer, back)) } }
         }
+    }
+}
+
+/// The highest mean of the first data sets; no claim that it is the best.
+fn best_of(bests: &[Best]) -> Markup {
+    html! {
+        @if bests.is_empty() { "—" }
+        @for (i, best) in bests.iter().take(DATASETS).enumerate() {
+            @if i > 0 { br; }
+            (percent(best.mean)) @if let Some(interval) = best.interval { " ±" (percent(interval.half_width())) } " % (n=" (best.n) ") "
+            span.quiet { (best.label) @if bests.len() > 1 { " on " (best.dataset) } }
+        }
+        @if bests.len() > DATASETS { br; span.quiet { "and " (bests.len() - DATASETS) " more data sets" } }
     }
 }
 

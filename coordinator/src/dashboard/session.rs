@@ -65,6 +65,7 @@ impl Viewer {
     }
 
     /// Whether this viewer may steer workers.
+    #[allow(dead_code, reason = "asked by the page of workers")]
     pub(crate) fn may_administer(&self) -> bool {
         self.role >= Role::Admin
     }

@@ -12,7 +12,9 @@ use super::feed::Feed;
 use super::metrics::{Metrics, Timed};
 use super::problem::{Kind, Problem};
 use super::tokens::Tokens;
+use crate::dashboard::bests::Bests;
 use crate::dashboard::pictures::Pictures;
+use crate::dashboard::watch::Hub;
 
 /// Requests answered at a time; further ones are told to come again.
 const REQUESTS: usize = 256;
@@ -36,6 +38,10 @@ pub(crate) struct Parts {
     pub(crate) blobs: Blobs,
     pub(crate) tokens: Tokens,
     pub(crate) feed: Feed,
+    /// Sweeps that somebody looks at.
+    pub(crate) hub: Hub,
+    /// For the list of sweeps.
+    pub(crate) bests: Bests,
     /// The namespace of the store: all that `/demand` knows.
     pub(crate) pool: String,
     /// Where manifests are that a sweep file alone may name.
@@ -83,6 +89,8 @@ impl App {
             blobs,
             tokens,
             feed: Feed::default(),
+            hub: Hub::default(),
+            bests: Bests::default(),
             pool,
             datasets,
             max_body,

@@ -14,7 +14,9 @@ use super::gate::{self, Access, Gate, Pace};
 use super::problem::{self, Kind, Problem};
 use super::tokens::Role;
 use super::{blobs, events, health, leftover, openapi, reports, runs, submission, sweeps};
-use crate::dashboard::{actions, assets, compare, list, page, pictures, run, session, workers};
+use crate::dashboard::{
+    actions, assets, compare, list, live, page, pictures, run, session, workers,
+};
 
 /// One route.
 pub(crate) struct Route {
@@ -80,7 +82,7 @@ pub(crate) fn table() -> Vec<Route> {
 /// The dashboard.
 fn pages() -> Vec<Route> {
     use HttpMethod::{Get, Post};
-    use Pace::{Quick, Slow};
+    use Pace::{Quick, Slow, Stream};
     const READ: Access = Access::Needs(Role::Read);
     const SUBMIT: Access = Access::Needs(Role::Submit);
     const ADMIN: Access = Access::Needs(Role::Admin);
@@ -94,7 +96,9 @@ fn pages() -> Vec<Route> {
     };
     vec![
         route(Get, "/", READ, Quick, get(list::get)),
-        route(Get, "/sweeps/{sweep}", READ, Quick, get(page::get)),
+        route(Get, "/sweeps/{sweep}", READ, Slow, get(page::get)),
+        route(Get, "/sweeps/{sweep}/figure", READ, Slow, get(page::figure)),
+        route(Get, "/sweeps/{sweep}/live", READ, Stream, get(live::get)),
         route(Post, "/sweeps/{sweep}/pause", SUBMIT, Quick, post(actions::pause)),
         route(Post, "/sweeps/{sweep}/resume", SUBMIT, Quick, post(actions::resume)),
         route(Post, "/sweeps/{sweep}/cancel", SUBMIT, Quick, post(actions::cancel)),

@@ -228,3 +228,183 @@ async fn every_page_forbids_what_it_does_not_need() {
     assert_eq!(browser.get("/assets/other.js").await.status(), StatusCode::NOT_FOUND);
     world.end().await;
 }
+
+/// What a stream of patches sent until a frame fits: ids and data of the frames.
+async fn frames(
+    browser: &Browser<'_>,
+    path: &str,
+    last: Option<&str>,
+    until: impl Fn(&str) -> bool,
+) -> Vec<(String, serde_json::Value)> {
+    use eventsource_stream::Eventsource;
+    use futures_util::StreamExt;
+    let mut request = browser.request(Method::GET, path);
+    if let Some(last) = last {
+        request = request.header("last-event-id", last);
+    }
+    let answer = request.send().await.unwrap();
+    assert_eq!(answer.headers()["content-type"], "text/event-stream");
+    let mut stream = answer.bytes_stream().eventsource();
+    let mut found = Vec::new();
+    let reading = async {
+        while let Some(event) = stream.next().await {
+            let event = event.unwrap();
+            assert_eq!(event.event, "patch");
+            found.push((event.id, serde_json::from_str(&event.data).unwrap()));
+            if until(&event.data) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(crate::world::PATIENCE, reading).await.expect("no such frame comes");
+    found
+}
+
+/// The text of an element of a page, up to the next element with an id of the same kind.
+fn element<'a>(page: &'a str, id: &str) -> &'a str {
+    let start = page.find(&format!("id=\"{id}\"")).unwrap_or_else(|| panic!("no {id}"));
+    let from = start + page[start..].find('>').unwrap() + 1;
+    let to = page[from..].find("</tr>").map_or(page.len(), |end| from + end);
+    &page[from..to]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_page_is_patched_until_it_equals_one_read_afresh() {
+    crate::world::on_both(async |world| {
+        let id = submitted(world, None).await;
+        let browser = Browser::new(world);
+        let path = format!("/sweeps/{id}");
+        let before = browser.text(&path).await;
+        assert!(before.contains("Interim: 0 of 6 seeds") && before.contains("0 of 6 runs ended"));
+        assert!(before.contains(&format!("data-live=\"{path}/live\"")));
+        let live = format!("{path}/live");
+        let (heard, ()) = tokio::join!(
+            frames(&browser, &live, None, |data| data.contains("\"differences\"")
+                && data.contains("6 of 6 runs ended")
+                || data.contains("not distinguishable")
+                || data.contains("Verdict")),
+            world.train()
+        );
+        // What the patches add up to, element by element.
+        let mut shown = std::collections::BTreeMap::new();
+        for (_, parts) in &heard {
+            for (name, markup) in parts.as_object().unwrap() {
+                if let Some(markup) = markup.as_str() {
+                    shown.insert(name.clone(), markup.to_owned());
+                }
+            }
+        }
+        let last = heard.last().unwrap().0.clone();
+        // Another coordinator reads the same store from the beginning.
+        let other = World::beside(world.store.clone(), world.blobs.clone(), &[]).await;
+        let afresh = Browser::new(&other).text(&path).await;
+        for name in ["c0", "c1"] {
+            assert_eq!(shown[name], element(&afresh, name), "{name}");
+        }
+        for part in ["board", "summary", "failures"] {
+            assert!(afresh.contains(&shown[part]), "{part}: {}", shown[part]);
+        }
+        assert!(shown["board"].contains("Verdict") && !shown["board"].contains("Interim"));
+
+        // Who comes back hears nothing twice; who comes from another board hears everything.
+        let everything = frames(&browser, &live, None, |_| true).await;
+        let again = frames(&browser, &live, Some("elsewhere.3"), |_| true).await;
+        assert_eq!(everything, again);
+        assert!(everything[0].1.get("board").is_some());
+        let (instance, version) = last.rsplit_once('.').unwrap();
+        let version: u64 = version.parse().unwrap();
+        let since =
+            frames(&browser, &live, Some(&format!("{instance}.{}", version - 1)), |_| true).await;
+        assert!(since[0].1.as_object().unwrap().len() < everything[0].1.as_object().unwrap().len());
+        other.end().await;
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn texts_of_users_stay_texts() {
+    const EVIL: &str = "<script>alert(1)</script>";
+    let world = World::in_memory(&[]).await;
+    let file = format!("description: '{EVIL}'\n{FILE}");
+    let (status, receipt) = world.submit(&file).await;
+    assert_eq!(status, StatusCode::CREATED, "{receipt}");
+    let id: sweep_core::ids::SweepId = receipt["id"].as_str().unwrap().parse().unwrap();
+    // A failure whose message is markup.
+    use sweep_store::{Now, Outcome, Policy, RequestId, Store, Wish};
+    let wish = Wish {
+        holder: sweep_core::lifecycle::Holder { worker: "w".to_owned(), slot: 0 },
+        request: RequestId(1),
+        device: sweep_core::result::DeviceKind::Fake,
+        only: None,
+        holds: Vec::new(),
+    };
+    let policy = Policy::default();
+    let sweep_store::Leased::Lease(lease) =
+        world.store.lease(Now::Server, &wish, &policy).await.unwrap()
+    else {
+        panic!("nothing to lease")
+    };
+    let outcome = Outcome::Failed { error: format!("{EVIL} \" onload=x") };
+    world.store.finish(Now::Server, &lease.run, lease.fence, &outcome, "", &policy).await.unwrap();
+    let browser = Browser::new(&world);
+    let page =
+        browser.text(&format!("/sweeps/{id}?q={}", "%3Cscript%3Ealert(1)%3C/script%3E")).await;
+    assert!(!page.contains("<script>alert"), "{page}");
+    assert!(page.matches("&lt;script&gt;alert(1)&lt;/script&gt;").count() >= 4, "{page}");
+    let list = browser.text("/?q=%22%3E%3Cscript%3Ealert(1)").await;
+    assert!(!list.contains("<script>alert"));
+    let wrong = browser.get("/?state=%3Cscript%3Ealert(1)&other=1").await.text().await.unwrap();
+    assert!(!wrong.contains("<script>alert"));
+    let live = format!("/sweeps/{id}/live");
+    let heard = frames(&browser, &live, None, |data| data.contains("onload")).await;
+    let failures = heard.last().unwrap().1["failures"].as_str().unwrap().to_owned();
+    assert!(failures.contains("&lt;script&gt;") && !failures.contains("<script>"), "{failures}");
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_choice_shows_what_was_chosen_and_figures_come_as_files() {
+    let world = World::in_memory(&[]).await;
+    let file = FILE.replace(
+        "losses: [softmax, cosine]",
+        "losses: [softmax, { am_softmax: { margin: [0.1, 0.2], scale: [10, 30] } }]",
+    );
+    let (_, receipt) = world.submit(&file).await;
+    let id = receipt["id"].as_str().unwrap().to_owned();
+    world.train().await;
+    let browser = Browser::new(&world);
+    let page = browser
+        .text(&format!(
+            "/sweeps/{id}?x=margin&y=scale&metric=sd&curve=1&curves=objective&order=mean&q=am_"
+        ))
+        .await;
+    assert!(page.contains("am_softmax by scale and margin"), "axes are as chosen");
+    assert!(page.contains("id=\"heat\" data-own") && page.contains("id=\"configs\" data-own"));
+    assert!(page.contains("Objective by epoch"));
+    assert!(!element(&page, "configs").contains("softmax</th>"));
+    for kind in ["intervals", "differences", "heat", "parallel"] {
+        let answer = browser.get(&format!("/sweeps/{id}/figure?kind={kind}&data=0")).await;
+        assert_eq!(answer.status(), StatusCode::OK, "{kind}");
+        assert_eq!(answer.headers()["content-type"], "image/svg+xml");
+        assert!(answer.text().await.unwrap().starts_with("<svg xmlns="));
+    }
+    assert_eq!(
+        browser.get(&format!("/sweeps/{id}/figure?kind=other")).await.status(),
+        StatusCode::NOT_FOUND
+    );
+    assert_eq!(
+        browser.get(&format!("/sweeps/{id}?luck=1")).await.status(),
+        StatusCode::BAD_REQUEST
+    );
+    // Verdicts were shown to a person: that is a look, however many looked.
+    let status = world.json(&format!("/api/v1/sweeps/{id}")).await;
+    assert_eq!(status["reports"], 1);
+    // The list names what has the highest mean.
+    let has_best = async {
+        while !browser.text("/").await.contains("(n=3)") {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(crate::world::PATIENCE, has_best).await.expect("the list shows no best");
+    world.end().await;
+}

@@ -167,7 +167,7 @@ fn difference(c: &Comparison) -> String {
 }
 
 /// A sign beside the colour: meaning never hangs on colour alone.
-fn badge(c: &Comparison) -> Markup {
+pub fn badge(c: &Comparison) -> Markup {
     let (class, sign, words) = match c.headline.as_ref().map(|h| h.kind) {
         Some(HeadlineKind::Better) => ("up", "▲", "better"),
         Some(HeadlineKind::BetterQualified) => ("up half", "△", "better, with a qualification"),
@@ -383,7 +383,7 @@ fn scroll(name: &str, inner: Markup) -> Markup {
 }
 
 /// A label that may be broken where its settings are, not within a word.
-fn breakable(label: &str) -> Markup {
+pub fn breakable(label: &str) -> Markup {
     let parts: Vec<&str> = label.split_inclusive(['(', ',', '/']).collect();
     html! { @for (i, part) in parts.iter().enumerate() { @if i > 0 { wbr; } (part) } }
 }

@@ -28,7 +28,7 @@ mod notes;
 mod numbers;
 mod part;
 mod parts;
-mod phrases;
+pub mod phrases;
 pub mod planning;
 pub mod plot;
 mod ranks;

@@ -8,7 +8,7 @@ use crate::report::{
 use sweep_core::analysis::{Correction, Test};
 
 /// The first line over a data set's comparisons: data set, images, reference, seeds, tests, correction.
-pub(crate) fn dataset_line(report: &Report, dataset: &DataSetReport) -> String {
+pub fn dataset_line(report: &Report, dataset: &DataSetReport) -> String {
     let line = format!(
         "{}, {}",
         dataset.name,
@@ -124,7 +124,7 @@ pub(crate) fn correction_name(correction: Correction) -> &'static str {
 }
 
 /// The verdict with its marks in brackets; pairs that were dropped; a dash while runs are missing.
-pub(crate) fn verdict_cell(c: &Comparison, _dataset: &DataSetReport) -> String {
+pub fn verdict_cell(c: &Comparison, _dataset: &DataSetReport) -> String {
     verdict_words(c)
 }
 
@@ -151,7 +151,7 @@ pub fn verdict_words(c: &Comparison) -> String {
 }
 
 /// "not distinguishable from the best: …", with the size of the field and what choosing among it is worth by luck.
-pub(crate) fn best_set_line(dataset: &DataSetReport) -> Option<String> {
+pub fn best_set_line(dataset: &DataSetReport) -> Option<String> {
     let best = dataset.best_set.as_ref()?;
     let mut line =
         format!("not distinguishable from the best on these images: {}", best.labels.join(", "));
@@ -240,7 +240,7 @@ pub(crate) fn runs_saved(trace: &AdaptiveTrace) -> String {
 }
 
 /// A fragment that starts with an ordinary word, as the start of a sentence.
-pub(crate) fn capital(text: &str) -> String {
+pub fn capital(text: &str) -> String {
     let mut chars = text.chars();
     let first: String = chars.next().into_iter().flat_map(char::to_uppercase).collect();
     format!("{first}{}", chars.as_str())
@@ -256,7 +256,7 @@ pub(crate) fn looks_ended(report: &Report, trace: &AdaptiveTrace) -> String {
 }
 
 /// How an adaptive rule ended on a data set; `None` without one.
-pub(crate) fn trace_line(report: &Report, dataset: &DataSetReport) -> Option<String> {
+pub fn trace_line(report: &Report, dataset: &DataSetReport) -> Option<String> {
     let trace = report.adaptive.iter().find(|t| t.dataset == dataset.name)?;
     let dropped = trace.rows.iter().filter(|r| r.dropped.is_some()).count();
     Some(format!(

@@ -2,6 +2,7 @@
 // It adds live patches, tables that sort, plots that read out, and two keys. No framework, nothing from elsewhere.
 "use strict";
 
+const live = document.body.dataset.live;
 const banner = document.getElementById("banner");
 
 /** Puts new content into an element and keeps what a person opened, chose or focuses in it. */
@@ -31,14 +32,18 @@ function listen(address) {
   source.addEventListener("error", () => {
     banner.hidden = false;
     // A refusal is final for the browser: the session ended, or the coordinator is another one. Ask again, slowly.
-    if (source.readyState === EventSource.CLOSED) setTimeout(() => listen(address), 3000);
+    if (source.readyState === EventSource.CLOSED) {
+      reread("#banner");
+      setTimeout(() => listen(address), 3000);
+    }
   });
   source.addEventListener("patch", (event) => {
     for (const [id, markup] of Object.entries(JSON.parse(event.data))) {
       const element = document.getElementById(id);
       if (!element) continue;
+      if (id === "whole") { location.reload(); return; }
       if ("own" in element.dataset) own = true;
-      else if (!isBusy(element)) patch(element, markup);
+      else if (markup !== null && !isBusy(element)) patch(element, markup);
     }
   });
 }
@@ -58,7 +63,7 @@ async function reread(wanted) {
         patch(element, fresh.innerHTML);
       }
     }
-    banner.hidden = true;
+    if (!live) banner.hidden = true;
   } catch { banner.hidden = false; }
 }
 
@@ -175,7 +180,6 @@ function enrich(root) {
 
 enrich(document);
 
-const live = document.body.dataset.live;
 if (live) {
   listen(live);
   // Elements that show a choice of this page alone are read again when the stream says that they changed.
