@@ -2,7 +2,7 @@
 # Everything the project checks, on a machine with a Rust toolchain and a C compiler. Exits non-zero on any failure.
 #
 # The crates without burn are built and tested in dev, whatever holds burn in release only, so that burn compiles once for
-# tests and for the product. One step can be named: ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | readme
+# tests and for the product. One step can be named: ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | chart | readme
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -27,6 +27,22 @@ tools() {
     echo "redis-server: $(command -v "${SWEEP_REDIS_SERVER:-redis-server}")"
   else
     echo "SKIPPED: no redis-server here and none could be installed: the tests that need one will say so" >&2
+  fi
+  chart_tools >&2
+}
+
+# Tools that look at the chart, pinned in helm/tests, below target/tools.
+chart_tools() {
+  local to=target/tools
+  [ -x "$to/bin/python" ] || python3 -m venv "$to" >/dev/null 2>&1 || true
+  "$to/bin/pip" install --quiet -r helm/tests/requirements.txt || true
+  [ -x "$to/bin/helm" ] || helm/tests/install_helm "$to/bin" || true
+  if command -v npm >/dev/null; then
+    mkdir -p "$to/chart"
+    if ! cmp -s helm/tests/package-lock.json "$to/chart/package-lock.json" || [ ! -d "$to/chart/node_modules" ]; then
+      cp helm/tests/package.json helm/tests/package-lock.json "$to/chart/"
+      (cd "$to/chart" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || rm -rf "$to/chart"
+    fi
   fi
 }
 
@@ -63,11 +79,20 @@ pure() {
 
 product() { step "tests of training and of the command"; cargo test --locked --release "${BURN[@]}"; }
 
+# The pods' own commands are the binaries that the steps before have built.
+chart() {
+  step "the chart"
+  helm/tests/check
+  cargo build --locked -p coordinator
+  cargo build --locked --release "${BURN[@]}"
+  cargo test --locked -p chart-tests
+}
+
 readme() { step "every command of the README"; .ci/readme; }
 
 if [ $# -gt 0 ]; then
   for name in "$@"; do "$name"; done
 else
-  tools; fmt; direction; deny; lint; docs; pure; product; readme
+  tools; fmt; direction; deny; lint; docs; pure; product; chart; readme
   printf '\nall checks passed\n'
 fi
