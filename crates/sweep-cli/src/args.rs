@@ -32,7 +32,7 @@ pub(crate) struct Global {
     /// Where sweeps, runs and results are kept: sqlite:PATH, redis://HOST:PORT, … [env: SWEEP_STORE] [default: sweep.db below --dir]
     #[arg(long, global = true, value_name = "URL", conflicts_with = "coordinator")]
     pub(crate) store: Option<String>,
-    /// Ask this coordinator instead of a store; SWEEP_TOKEN is shown to it [env: SWEEP_COORDINATOR]
+    /// Ask this coordinator instead of a store; SWEEP_TOKEN, or what is in the file SWEEP_TOKEN_FILE, is shown to it [env: SWEEP_COORDINATOR]
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) coordinator: Option<String>,
     /// Directory for packed data sets, checkpoints and reports

@@ -1,20 +1,15 @@
 //! `sweep coordinator`: the coordinator's library as a command.
 
-use std::time::Duration;
-
 use anyhow::{Context, Result};
 use coordinator::service::{self, ServeError};
+use sweep_store::AnyStore;
 use sweep_store::blobs::Blobs;
-use sweep_store::{AnyStore, Reads, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{CoordinatorArgs, Global, Services};
 use crate::exit::{Ended, WrongInput};
 use crate::home::Home;
 use crate::{source, stopping, stored};
-
-/// Between two tries at a store that is not up yet.
-const AGAIN: Duration = Duration::from_millis(500);
 
 pub(crate) fn coordinator(args: &CoordinatorArgs, global: &Global) -> Result<Ended> {
     let services = &args.services;
@@ -24,9 +19,6 @@ pub(crate) fn coordinator(args: &CoordinatorArgs, global: &Global) -> Result<End
         let stop = CancellationToken::new();
         stopping::on_signals(stop.clone(), || eprintln!("stopping (once more to leave at once)"))
             .context("cannot listen for Ctrl-C")?;
-        if !wait_for(&store, &stop).await? {
-            return Ok(Ended::Done);
-        }
         let name = store.to_string();
         let ready = |address| eprintln!("coordinator on http://{address} · store {name}");
         let mut service = args.service.clone();
@@ -40,6 +32,7 @@ pub(crate) fn coordinator(args: &CoordinatorArgs, global: &Global) -> Result<End
 /// Wrong flags and tokens are the person's, the rest is not.
 fn wrong(error: ServeError) -> anyhow::Error {
     match error {
+        ServeError::Store(error) => error.into(),
         ServeError::Listen { .. } | ServeError::Ended { .. } => error.into(),
         _ => WrongInput::error(error),
     }
@@ -71,24 +64,4 @@ pub(crate) fn runtime() -> Result<tokio::runtime::Runtime> {
         .enable_all()
         .build()
         .context("cannot start the runtime")
-}
-
-/// Services and their store are started together: waits until the store answers; whether it did before `stop`.
-pub(crate) async fn wait_for(store: &AnyStore, stop: &CancellationToken) -> Result<bool> {
-    let mut said = false;
-    loop {
-        let error: StoreError = match store.demand().await {
-            Ok(_) => return Ok(true),
-            Err(error) if error.is_retryable() => error,
-            Err(error) => return Err(error.into()),
-        };
-        if !said {
-            eprintln!("waiting for the store: {error}");
-            said = true;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(AGAIN) => {}
-            () = stop.cancelled() => return Ok(false),
-        }
-    }
 }

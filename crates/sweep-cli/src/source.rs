@@ -90,12 +90,22 @@ pub(crate) fn store_url(global: &Global) -> Result<String> {
     })
 }
 
-/// What a coordinator is shown.
+/// What a coordinator is shown: `SWEEP_TOKEN`, else what the file `SWEEP_TOKEN_FILE` holds, as clusters mount secrets.
 pub(crate) fn token() -> Result<Option<SecretString>> {
-    Ok(match variable("SWEEP_TOKEN") {
-        Some(token) => Some(token.into()),
-        None => Config::read()?.token,
-    })
+    if let Some(token) = variable("SWEEP_TOKEN") {
+        return Ok(Some(token.into()));
+    }
+    let Some(path) = variable("SWEEP_TOKEN_FILE") else {
+        return Ok(Config::read()?.token);
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        WrongInput::error(format!("cannot read SWEEP_TOKEN_FILE {path}: {error}"))
+    })?;
+    // A file of tokens may hold one per line while they are being changed.
+    let first = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+    let token = first
+        .ok_or_else(|| WrongInput::error(format!("SWEEP_TOKEN_FILE {path} holds no token")))?;
+    Ok(Some(token.to_owned().into()))
 }
 
 /// An environment variable that is set to something.

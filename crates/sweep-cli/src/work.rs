@@ -11,7 +11,7 @@ use worker::{CacheOptions, Options, Worker};
 use crate::args::{Global, WorkerArgs};
 use crate::exit::{Ended, WrongInput};
 use crate::home::Home;
-use crate::serve::{runtime, wait_for};
+use crate::serve::runtime;
 use crate::stopping;
 use crate::trainers::Trainers;
 
@@ -30,10 +30,6 @@ pub(crate) fn worker(args: &WorkerArgs, global: &Global) -> Result<Ended> {
             eprintln!("stopping: saving the running trainings (once more to leave at once)");
         })
         .context("cannot listen for Ctrl-C")?;
-        if !wait_for(&store, &stop).await? {
-            return Ok(Ended::Done);
-        }
-        coordinator::service::check_durability(&store).await.map_err(WrongInput::error)?;
         let options = Options {
             slots: trainers.slots,
             device: trainers.device,
@@ -50,7 +46,7 @@ pub(crate) fn worker(args: &WorkerArgs, global: &Global) -> Result<Ended> {
             ..Options::default()
         };
         let name = store.to_string();
-        let worker = Worker::new(store, blobs, trainers.factory, options);
+        let worker = Worker::new(store.clone(), blobs, trainers.factory, options);
         let pages = match args.metrics_listen {
             None => None,
             Some(address) => {
@@ -59,10 +55,14 @@ pub(crate) fn worker(args: &WorkerArgs, global: &Global) -> Result<Ended> {
                     .with_context(|| format!("cannot listen on {address}"))?;
                 let address = listener.local_addr().unwrap_or(address);
                 eprintln!("metrics on http://{address}");
-                // Answered to the very end, so that a probe sees the worker drain.
+                // Answered from before the store is there to the very end: a probe sees the worker wait, and drain.
                 Some(tokio::spawn(worker.monitor().serve(listener, CancellationToken::new())))
             }
         };
+        if !coordinator::wait_for(&store, &stop).await? {
+            return Ok(Ended::Done);
+        }
+        coordinator::service::check_durability(&store).await.map_err(WrongInput::error)?;
         eprintln!(
             "worker {} · store {name} · {} · {} slots",
             worker.name(),

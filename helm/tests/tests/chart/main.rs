@@ -1,0 +1,9 @@
+//! The chart, checked without a cluster. `values`: each has an effect. `refusals`: what cannot work is refused in words. `objects`: what
+//! is true of every rendering. `life`: the real binaries under the rendered commands.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod life;
+mod objects;
+mod refusals;
+mod values;
