@@ -31,7 +31,7 @@ docs:
 many:
     cargo test --release -p sweep-store --test redis_many -- --ignored --nocapture
 
-# A benchmark by name: decode, overhead, queue, scale, stats
+# A benchmark by name: step, head, slots, start, makespan, roofline, gpu, decode, overhead, queue, scale, stats (docs/performance.md)
 bench name *args:
     bench/{{name}}/run {{args}}
 

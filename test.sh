@@ -90,7 +90,12 @@ deny() {
 # The cuda feature links without a GPU or toolkit and must keep compiling: linting with it checks both.
 lint() { step "lints, with the cuda feature"; cargo clippy --locked --workspace --all-targets --features sweep-cli/cuda -- -D warnings; }
 
-docs() { step "API documentation"; RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps "${PURE[@]}"; }
+docs() {
+  step "tables of measurements"
+  bench/table --check
+  step "API documentation"
+  RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --locked --no-deps "${PURE[@]}"
+}
 
 pure() {
   step "tests of the crates without burn"

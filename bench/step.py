@@ -83,15 +83,20 @@ def torch_side(options):
     net.train()
     channels = 1 if options.model == "small_cnn" else 3
     shape = (options.batch, channels, options.side, options.side)
+    device = torch.device(options.device)
+    net = net.to(device)
     images = torch.from_numpy(hashed(1_000_000, options.batch * channels * options.side**2)).reshape(shape)
     if options.channels_last:
         images = images.contiguous(memory_format=torch.channels_last)
-    targets = torch.arange(options.batch) % 10
+    images = images.to(device)
+    targets = (torch.arange(options.batch) % 10).to(device)
+    timed_net = torch.compile(net) if options.compile else net
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE)
 
     def step():
         optimizer.zero_grad(set_to_none=True)
-        loss = torch.nn.functional.cross_entropy(net(images), targets)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=options.amp):
+            loss = torch.nn.functional.cross_entropy(timed_net(images), targets)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -150,6 +155,9 @@ def main():
     parser.add_argument("--repetitions", type=int, default=7)
     parser.add_argument("--channels-last", action="store_true", help="PyTorch's other memory format")
     parser.add_argument("--binary", default=str(ROOT / "target" / "release" / "examples" / "bench_step"))
+    parser.add_argument("--device", default="cpu", help="of PyTorch's side alone; bench/step/run sets both")
+    parser.add_argument("--amp", action="store_true", help="PyTorch's side in bf16 where autocast allows it")
+    parser.add_argument("--compile", action="store_true", help="PyTorch's side compiled")
     parser.add_argument("--torch-side", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.torch_side:

@@ -161,9 +161,12 @@ impl Attempt {
 pub(crate) struct AttemptObserver<'a>(pub(crate) &'a Attempt);
 
 impl Observer for AttemptObserver<'_> {
-    fn batch(&mut self, _epoch: u32, _batch: u32, _batches: u32) -> Order {
+    fn batch(&mut self, epoch: u32, _batch: u32, _batches: u32) -> Order {
         self.0.steps.fetch_add(1, Ordering::Relaxed);
-        self.0.metrics.trained.inc_by(self.0.batch_images);
+        // Before the first epoch features are computed or memory is waited for: nothing is trained.
+        if epoch > 0 {
+            self.0.metrics.trained.inc_by(self.0.batch_images);
+        }
         self.0.stepped();
         // A checkpoint is asked for once; the other orders end the training and stand.
         if self

@@ -69,6 +69,7 @@ async fn leases(
                 let _holding = context.status.holding();
                 // A new wish has a new id; the same id again would be answered with the lease just held.
                 request = RequestId(random::bits());
+                tracing::debug!(run.id = %lease.run, slot = index, "leased");
                 let data = lease.spec.data_key();
                 trained.retain(|known| *known != data);
                 trained.insert(0, data);

@@ -14,7 +14,7 @@ use sweep_core::sweep::Plan;
 use sweep_core::trainer::{TrainError, Trainer};
 use sweep_data::{DataSet, Packed};
 use sweep_train::device::Device;
-use sweep_train::trainer::{BurnTrainer, DataSource, WeightsSource};
+use sweep_train::trainer::{BurnTrainer, DataSource, Room, WeightsSource};
 use worker::fake::{FakeBehaviour, FakeTrainer};
 use worker::{Inputs, TrainerFactory};
 
@@ -54,6 +54,8 @@ impl Trainers {
         }
         let device: Device = args.device.parse().map_err(WrongInput::error)?;
         let device = device.resolved().map_err(WrongInput::error)?;
+        device.keep_kernels(&home.cache());
+        let room = Room::of(device);
         let threads = threads(usize::from(args.slots));
         let (cache, features) = (home.cache(), home.features());
         let factory: TrainerFactory = Arc::new(move |inputs: Inputs| {
@@ -65,7 +67,7 @@ impl Trainers {
                 let path = of.sha256.as_ref().and_then(|sha256| files.weights(sha256));
                 path.ok_or_else(|| not_at_hand(format!("the weights {}", of.name)))
             });
-            let trainer = BurnTrainer::new(device, threads, source);
+            let trainer = BurnTrainer::new(device, threads, source).in_room(&room);
             Box::new(trainer.with_weights(weights).with_features(features.clone()))
                 as Box<dyn Trainer>
         });
@@ -85,13 +87,15 @@ impl Trainers {
     fn burn(args: &RunArgs, plan: &Plan, datasets: &[DataSet], home: &Home) -> Result<Self> {
         let device: Device = args.device.parse().map_err(WrongInput::error)?;
         let device = device.resolved().map_err(WrongInput::error)?;
+        device.keep_kernels(&home.cache());
+        let room = Room::of(device);
         let slots = args.slots.map_or_else(|| default_slots(plan, device.kind()), usize::from);
         let threads = threads(slots);
         let source = source(plan, datasets, home)?;
         let weights = weights::source(plan, load::base(&args.file))?;
         let features = home.features();
         let factory: TrainerFactory = Arc::new(move |_| {
-            let trainer = BurnTrainer::new(device, threads, source.clone());
+            let trainer = BurnTrainer::new(device, threads, source.clone()).in_room(&room);
             Box::new(trainer.with_weights(weights.clone()).with_features(features.clone()))
                 as Box<dyn Trainer>
         });

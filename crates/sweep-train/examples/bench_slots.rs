@@ -1,9 +1,13 @@
-//! Times whole digits runs (the quickstart's settings, softmax) in one slot or several and prints one JSON line.
+//! Times whole runs in one slot or several and prints one JSON line: what `bench/slots` compares.
 //!
-//! `bench_slots SLOTS THREADS RUNS`: SLOTS threads, each with its own trainer of THREADS threads, train RUNS runs each. Besides the
-//! time of the wall it prints the CPU time of the process (Linux), which a loaded machine changes less.
+//! `bench_slots SLOTS THREADS RUNS FIRST_SEED [DEVICE [MANIFEST IMAGES BACKBONE SIDE BATCH EPOCHS]]`: SLOTS threads, each with its own
+//! trainer of THREADS threads, train RUNS runs each, of the seeds from FIRST_SEED on; digits with the quickstart's settings unless
+//! a manifest and the folder of its pictures are given. Besides the time of the wall it prints the CPU time of the process (Linux), which
+//! a loaded machine changes less, and a digest of each result.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -14,8 +18,8 @@ use sweep_core::run::{Configuration, RunSpec};
 use sweep_core::trainer::{Checkpoint, Observer, Order, Outcome, Trainer};
 use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
 use sweep_data::DataSet;
-use sweep_train::device::Resolved;
-use sweep_train::trainer::{BurnTrainer, DataSource};
+use sweep_train::device::Device;
+use sweep_train::trainer::{BurnTrainer, DataSource, Room};
 
 struct Silent;
 
@@ -27,30 +31,72 @@ impl Observer for Silent {
     fn checkpoint(&mut self, _: Checkpoint) {}
 }
 
+/// What every run trains.
+struct Task {
+    set: DataSet,
+    backbone: Backbone,
+    side: u32,
+    batch: u32,
+    epochs: u32,
+}
+
 fn main() {
-    let arguments: Vec<usize> =
-        std::env::args().skip(1).filter_map(|text| text.parse().ok()).collect();
-    let [slots, threads, runs] = arguments[..] else {
-        eprintln!("usage: bench_slots SLOTS THREADS RUNS");
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [slots, threads, runs, first_seed, rest @ ..] = arguments.as_slice() else {
+        eprintln!(
+            "usage: bench_slots SLOTS THREADS RUNS FIRST_SEED [DEVICE [MANIFEST IMAGES BACKBONE SIDE BATCH EPOCHS]]"
+        );
         std::process::exit(2);
     };
-    let set = DataSet::builtin("digits")
-        .expect("digits are built in")
-        .expect("the built-in set is whole");
+    let number = |text: &String| text.parse::<usize>().expect("a whole number");
+    let (slots, runs, first_seed) = (number(slots), number(runs), number(first_seed));
+    let threads = NonZeroUsize::new(number(threads)).unwrap_or(NonZeroUsize::MIN);
+    let device: Device = rest.first().map_or("cpu", String::as_str).parse().expect("a device");
+    let device = match device.resolved() {
+        Ok(device) => device,
+        Err(why) => {
+            eprintln!("{why}");
+            std::process::exit(3);
+        }
+    };
+    let task = match rest {
+        [_, manifest, images, backbone, side, batch, epochs] => Task {
+            set: DataSet::from_manifest(Path::new(manifest), Some(Path::new(images)))
+                .expect("the data set is whole"),
+            backbone: serde_json::from_value(backbone.as_str().into()).expect("a backbone"),
+            side: number(side) as u32,
+            batch: number(batch) as u32,
+            epochs: number(epochs) as u32,
+        },
+        _ => Task {
+            set: DataSet::builtin("digits")
+                .expect("digits are built in")
+                .expect("the built-in set is whole"),
+            backbone: Backbone::SmallCnn,
+            side: 8,
+            batch: 10,
+            epochs: 30,
+        },
+    };
     let cache = std::env::temp_dir().join("sweep-bench-slots");
-    let packed = set.pack(8, &cache, &|_| {}).expect("the temporary folder can be written");
+    device.keep_kernels(&cache);
+    let packed =
+        task.set.pack(task.side, &cache, &|_| {}).expect("the temporary folder can be written");
     let source: DataSource = Arc::new(move |_, _| Ok(packed.clone()));
-    let threads = NonZeroUsize::new(threads).unwrap_or(NonZeroUsize::MIN);
+    let room = Room::of(device);
 
     let start = Instant::now();
-    let accuracies: Vec<f64> = std::thread::scope(|scope| {
+    let results: BTreeMap<u64, (f64, String)> = std::thread::scope(|scope| {
         let slots: Vec<_> = (0..slots)
             .map(|slot| {
-                let (source, set) = (source.clone(), &set);
+                let (source, task, room) = (source.clone(), &task, &room);
                 scope.spawn(move || {
-                    let mut trainer = BurnTrainer::new(Resolved::Cpu, threads, source);
+                    let mut trainer = BurnTrainer::new(device, threads, source).in_room(room);
                     (0..runs)
-                        .map(|run| accuracy(&mut trainer, set, (slot * runs + run) as u64 + 1))
+                        .map(|run| {
+                            let seed = (first_seed + slot * runs + run) as u64;
+                            (seed, result(&mut trainer, task, seed))
+                        })
                         .collect::<Vec<_>>()
                 })
             })
@@ -58,21 +104,31 @@ fn main() {
         slots.into_iter().flat_map(|slot| slot.join().expect("a slot does not panic")).collect()
     });
     let wall = start.elapsed().as_secs_f64();
-    let count = accuracies.len() as f64;
+    let count = results.len() as f64;
+    let accuracies = results.values().map(|(accuracy, _)| accuracy).sum::<f64>() / count;
+    let digests: BTreeMap<_, _> =
+        results.iter().map(|(seed, (_, digest))| (seed, digest)).collect();
     println!(
-        "{{\"slots\":{slots},\"threads\":{threads},\"runs\":{count},\"wall_s_per_run\":{:.4},\"cpu_s_per_run\":{:.4},\"mean_accuracy\":{:.4}}}",
-        wall / count,
-        cpu_seconds() / count,
-        accuracies.iter().sum::<f64>() / count
+        "{}",
+        serde_json::json!({
+            "slots": slots,
+            "threads": threads,
+            "runs": count,
+            "wall_s_per_run": wall / count,
+            "cpu_s_per_run": cpu_seconds() / count,
+            "mean_accuracy": accuracies,
+            "digests": digests,
+        })
     );
 }
 
-fn accuracy(trainer: &mut BurnTrainer, set: &DataSet, seed: u64) -> f64 {
+/// Accuracy of a run, and a digest of all that its result says but times.
+fn result(trainer: &mut BurnTrainer, task: &Task, seed: u64) -> (f64, String) {
     let training = Training {
         mode: Mode::Full,
-        epochs: 30,
-        batch_size: 10,
-        image_size: 8,
+        epochs: task.epochs,
+        batch_size: task.batch,
+        image_size: task.side,
         optimizer: Optimizer::Sgd {
             learning_rate: 0.05,
             momentum: 0.9,
@@ -84,17 +140,21 @@ fn accuracy(trainer: &mut BurnTrainer, set: &DataSet, seed: u64) -> f64 {
         clip_norm: Some(10.0),
         augment: Augment::None,
     };
-    let model = Model { backbone: Backbone::SmallCnn, weights: Weights::Random, neck: None };
+    let model = Model { backbone: task.backbone, weights: Weights::Random, neck: None };
     let loss = Loss::Softmax { label_smoothing: 0.0 };
-    let run = RunSpec {
-        configuration: Configuration { dataset: set.info().into(), loss, model, training },
-        seed,
-    };
-    match trainer.train(&run, None, &mut Silent) {
-        Ok(Outcome::Finished(result)) => {
-            result.validation.map_or(0.0, |validation| validation.accuracy())
+    let configuration = Configuration { dataset: task.set.info().into(), loss, model, training };
+    loop {
+        let run = RunSpec { configuration: configuration.clone(), seed };
+        match trainer.train(&run, None, &mut Silent) {
+            Ok(Outcome::Finished(result)) => {
+                let accuracy = result.validation.as_ref().map_or(0.0, |val| val.accuracy());
+                let text = serde_json::to_string(&result.without_times()).expect("plain numbers");
+                return (accuracy, blake3::hash(text.as_bytes()).to_hex()[..16].to_owned());
+            }
+            // Out of memory beside the others: once more, alone.
+            Ok(Outcome::Yielded(_)) => {}
+            other => panic!("the run did not finish: {other:?}"),
         }
-        other => panic!("the run did not finish: {other:?}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Times training steps (forward, softmax cross entropy, backward, SGD) and prints one JSON line per repetition.
 //!
-//! `bench_step MODEL SIDE BATCH STEPS REPETITIONS`, MODEL one of `small_cnn`, `resnet18`, `resnet34`, `resnet50`. Weights and images come from
+//! `bench_step MODEL SIDE BATCH STEPS REPETITIONS [DEVICE]`, MODEL one of `small_cnn`, `resnet18`, `resnet34`, `resnet50`. Weights and images come from
 //! the integer hash that `bench/step.py` uses too, so that the losses of both sides can be compared before their times. It waits for
 //! a line on standard input before each repetition, so that two programs can take turns.
 
@@ -12,10 +12,10 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
+use sweep_train::device::{Device, Resolved};
 use sweep_train::network::{Backbone, BackboneConfig, BackboneKind, Depth, Linear, state};
+use sweep_train::ops::FusedBackend;
 use sweep_train::rng::KeyedRng;
-
-type Back = Autodiff<Flex>;
 
 /// The learning rate of `bench/step.py`.
 const RATE: f64 = 1e-6;
@@ -73,51 +73,77 @@ impl<B: AutodiffBackend> ModuleMapper<B> for Sgd<'_, B> {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [model, numbers @ ..] = arguments.as_slice() else {
-        panic!("MODEL SIDE BATCH STEPS REPETITIONS")
+    let [model, side, batch, steps, repetitions, device @ ..] = arguments.as_slice() else {
+        panic!("MODEL SIDE BATCH STEPS REPETITIONS [DEVICE]")
     };
-    let numbers: Vec<usize> =
-        numbers.iter().map(|number| number.parse().expect("a whole number")).collect();
-    let &[side, batch, steps, repetitions] = numbers.as_slice() else {
-        panic!("MODEL SIDE BATCH STEPS REPETITIONS")
-    };
-    let (kind, channels) = match model.as_str() {
+    let [side, batch, steps, repetitions] = [side, batch, steps, repetitions]
+        .map(|number| number.parse::<usize>().expect("a whole number"));
+    let sizes = Sizes { side, batch, steps, repetitions };
+    let device: Device = device.first().map_or("cpu", String::as_str).parse().expect("a device");
+    match device.resolved() {
+        Ok(Resolved::Cpu) => timed::<Flex>(model, &sizes, &Default::default()),
+        #[cfg(feature = "cuda")]
+        Ok(found @ Resolved::Cuda(index)) => {
+            found.keep_kernels(&std::env::temp_dir().join("sweep-bench-step"));
+            let device = burn::backend::cuda::CudaDevice::new(index);
+            timed::<burn::backend::Cuda>(model, &sizes, &device);
+        }
+        #[cfg(not(feature = "cuda"))]
+        Ok(Resolved::Cuda(_)) => unreachable!("a program without CUDA resolves no CUDA device"),
+        Err(why) => {
+            eprintln!("{why}");
+            std::process::exit(3);
+        }
+    }
+}
+
+struct Sizes {
+    side: usize,
+    batch: usize,
+    steps: usize,
+    repetitions: usize,
+}
+
+fn timed<B: FusedBackend>(model: &str, sizes: &Sizes, device: &B::Device) {
+    let Sizes { side, batch, steps, repetitions } = *sizes;
+    let (kind, channels) = match model {
         "small_cnn" => (BackboneKind::SmallCnn, 1),
         "resnet18" => (BackboneKind::ResNet(Depth::Resnet18), 3),
         "resnet34" => (BackboneKind::ResNet(Depth::Resnet34), 3),
         _ => (BackboneKind::ResNet(Depth::Resnet50), 3),
     };
-    let device = Default::default();
     let rng = KeyedRng::new(1);
     let config = BackboneConfig { kind, channels, side, neck: None };
     let classes = 10;
     let fc = Linear::torch_default(
-        &sweep_train::network::Init::new(&rng, &device).part("fc"),
+        &sweep_train::network::Init::new(&rng, device).part("fc"),
         [config.features(), classes],
         true,
     );
-    let model = Model { backbone: config.init::<Back>(&rng, &device), fc };
+    let model = Model { backbone: config.init::<Autodiff<B>>(&rng, device), fc };
     let names = state::state(&model);
     let mut model =
         state::load(model, &weights(&names)).expect("the state was made from the model");
     let count = batch * channels * side * side;
     let values: Vec<f32> = (0..count).map(|index| hashed(1_000_000, index as u32)).collect();
-    let images = Tensor::<Back, 4>::from_data(
+    let images = Tensor::<Autodiff<B>, 4>::from_data(
         TensorData::new(values, [batch, channels, side, side]),
-        &device,
+        device,
     );
     let targets: Vec<f32> = (0..batch * classes)
         .map(|at| f32::from(u8::from(at % classes == (at / classes) % classes)))
         .collect();
-    let targets = Tensor::<Back, 2>::from_data(TensorData::new(targets, [batch, classes]), &device);
+    let targets =
+        Tensor::<Autodiff<B>, 2>::from_data(TensorData::new(targets, [batch, classes]), device);
 
     let mut step = || {
         let features = model.backbone.features_train(images.clone());
         let logits = model.fc.forward(features);
         let loss = -(log_softmax(logits, 1) * targets.clone()).sum() / batch as f64;
-        let value: f32 = loss.clone().into_scalar();
+        let value =
+            loss.clone().into_data().convert::<f32>().to_vec::<f32>().expect("just converted")[0];
         let mut gradients = loss.backward();
-        let mut sgd = Sgd::<Back> { gradients: &mut gradients, rate: RATE };
+        let mut sgd = Sgd::<Autodiff<B>> { gradients: &mut gradients, rate: RATE };
         model = model.clone().map(&mut sgd);
         value
     };

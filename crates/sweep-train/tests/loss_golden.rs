@@ -8,7 +8,11 @@
 
 use std::f64::consts::SQRT_2;
 
-use burn::backend::{Autodiff, Flex};
+use burn::backend::Autodiff;
+#[cfg(feature = "cuda-tests")]
+use burn::backend::Cuda as Base;
+#[cfg(not(feature = "cuda-tests"))]
+use burn::backend::Flex as Base;
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 
@@ -18,7 +22,7 @@ use sweep_train::frozen::{Features, HeadNumbers, LinearHead};
 use sweep_train::head::Head;
 use sweep_train::loss::{Objective, Targets, arcface_target, predict, psi};
 
-type B = Autodiff<Flex>;
+type B = Autodiff<Base>;
 type Matrix = Vec<Vec<f64>>;
 
 /// What a case of the file is to the product.
@@ -203,7 +207,7 @@ fn vector(values: &[f64]) -> Tensor<B, 1> {
     Tensor::from_data(TensorData::new(values, [length]), &Default::default())
 }
 
-fn rows(tensor: Tensor<Flex, 2>) -> Matrix {
+fn rows(tensor: Tensor<Base, 2>) -> Matrix {
     let columns = tensor.dims()[1];
     numbers(tensor.into_data()).chunks(columns).map(<[f64]>::to_vec).collect()
 }

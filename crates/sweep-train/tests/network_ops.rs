@@ -3,12 +3,16 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use burn::backend::{Autodiff, Flex};
+use burn::backend::Autodiff;
+#[cfg(feature = "cuda-tests")]
+use burn::backend::Cuda as Base;
+#[cfg(not(feature = "cuda-tests"))]
+use burn::backend::Flex as Base;
 use burn::tensor::{Tensor, TensorData};
 use sweep_train::ops::{self, ResidualAndActivation, RunningStatistics, Window, composed};
 use sweep_train::rng::KeyedRng;
 
-type Back = Autodiff<Flex>;
+type Back = Autodiff<Base>;
 
 fn random<const D: usize>(name: &str, shape: [usize; D], mean: f64) -> Tensor<Back, D> {
     let mut rng = KeyedRng::new(1).named(name);
@@ -17,12 +21,12 @@ fn random<const D: usize>(name: &str, shape: [usize; D], mean: f64) -> Tensor<Ba
     Tensor::<Back, D>::from_data(TensorData::new(values, shape), &Default::default()).require_grad()
 }
 
-fn values<const D: usize>(tensor: Tensor<Flex, D>) -> Vec<f32> {
+fn values<const D: usize>(tensor: Tensor<Base, D>) -> Vec<f32> {
     tensor.into_data().to_vec().unwrap()
 }
 
 /// The largest difference, relative to the largest value.
-fn distance<const D: usize>(a: Tensor<Flex, D>, b: Tensor<Flex, D>) -> f32 {
+fn distance<const D: usize>(a: Tensor<Base, D>, b: Tensor<Base, D>) -> f32 {
     assert_eq!(a.dims(), b.dims());
     let (a, b) = (values(a), values(b));
     let scale = b.iter().fold(1e-6f32, |most, b| most.max(b.abs()));
@@ -35,8 +39,8 @@ fn distance<const D: usize>(a: Tensor<Flex, D>, b: Tensor<Flex, D>) -> f32 {
 #[track_caller]
 fn assert_close<const D: usize>(
     what: &str,
-    a: Tensor<Flex, D>,
-    b: Tensor<Flex, D>,
+    a: Tensor<Base, D>,
+    b: Tensor<Base, D>,
     tolerance: f32,
 ) {
     let distance = distance(a, b);

@@ -83,10 +83,10 @@ fn all_rows<S: Simd, const K: usize>(
     while row + ROWS <= rows.len() {
         let x = [0, 1, 2].map(|r| &rows[row + r][part.clone()]);
         let found = block::<S, ROWS, K>(simd, x, w);
-        for r in 0..ROWS {
-            columns.add(row + r, part.start == 0, &found[r], out);
+        for found in found {
+            columns.add(row, part.start == 0, &found, out);
+            row += 1;
         }
-        row += ROWS;
     }
     while row < rows.len() {
         let [found] = block::<S, 1, K>(simd, [&rows[row][part.clone()]], w);

@@ -153,7 +153,3 @@ pub trait FusedBackend: Backend {
         composed::primitive::avg_pool_backward::<Self>(x, grad)
     }
 }
-
-/// Composed for now: on CUDA the channels-last views cost nothing, since burn's convolutions work channels-last there.
-#[cfg(feature = "cuda")]
-impl FusedBackend for burn::backend::Cuda {}

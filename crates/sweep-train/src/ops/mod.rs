@@ -7,11 +7,13 @@
 //! Not here: parameters and layers (`network`), losses (`loss`), plain matrix algebra (burn).
 //!
 //! Reading order: [`FusedBackend`] (the primitives), [`composed`] (the same in burn's own operations: default of any backend and the
-//! oracle of the tests), `flex` (CPU), `autodiff` (gradients), `functions` (what networks call).
+//! oracle of the tests), `flex` (CPU), `cube` (CUDA), `autodiff` (gradients), `functions` (what networks call).
 
 mod autodiff;
 mod backend;
 pub mod composed;
+#[cfg(feature = "cuda")]
+mod cube;
 mod flex;
 mod functions;
 mod geometry;

@@ -107,6 +107,12 @@ impl<B: FusedBackend> Slot<B> {
         }
     }
 
+    /// Drops everything kept, and has the device's pools give back what nothing lives in.
+    pub(super) fn forget(&mut self) {
+        (self.feeds, self.weights, self.features) = Default::default();
+        B::memory_cleanup(&self.device);
+    }
+
     fn feed(&mut self, dataset: &DataSetRef, image_size: u32) -> Result<&mut Feed<B>, TrainError> {
         let key = FeedKey { content: dataset.content, split: dataset.split, image_size };
         if used(&mut self.feeds, &key).is_none() {

@@ -156,6 +156,10 @@ impl<'a, L: Learner> Training<'a, L> {
                 }
                 self.progress.step += 1;
                 self.progress.batch += 1;
+                if self.progress.step == 1 {
+                    // What `bench/start` waits for.
+                    tracing::debug!(run.id = %self.id, "first step");
+                }
                 if let ControlFlow::Break(outcome) = self.obey(batches.len(), observer) {
                     return outcome;
                 }

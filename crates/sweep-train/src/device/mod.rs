@@ -1,9 +1,15 @@
 //! Which device trains: the words a person writes, and a probe that says what is missing before CUDA is touched.
 //!
 //! burn's CUDA backend panics in a background thread when the driver, the kernel compiler or its headers are absent, so
-//! [`Device::resolved`] looks for each of them first. Not here: anything that trains ([`crate::trainer`]).
+//! [`Device::resolved`] looks for each of them first. What CUDA compiles and times is kept by `kernels`. Not here: anything that trains
+//! ([`crate::trainer`]).
+
+#[cfg(feature = "cuda")]
+mod cuda;
+mod kernels;
 
 use std::fmt;
+use std::path::Path;
 use std::str::FromStr;
 
 /// A device as asked for.
@@ -35,6 +41,35 @@ impl Resolved {
             Self::Cuda(_) => sweep_core::result::DeviceKind::Cuda,
         }
     }
+
+    /// Keeps what CUDA compiles, and which of several kernels was the fastest, below `cache`: `cubecl/<GPU>-<driver>` in it, for
+    /// neither serves another model or driver. Nothing on the CPU. To be called before the first training on the device; later
+    /// calls of the same process change nothing.
+    ///
+    /// A place that cannot be written costs time at the next start and no result.
+    pub fn keep_kernels(self, cache: &Path) {
+        kernels::keep(self, cache);
+    }
+
+    /// Free and total bytes of the device's memory; `None` where nobody tells, as on the CPU.
+    pub fn memory(self) -> Option<Memory> {
+        match self {
+            Self::Cpu => None,
+            #[cfg(feature = "cuda")]
+            Self::Cuda(index) => cuda::memory(index),
+            #[cfg(not(feature = "cuda"))]
+            Self::Cuda(_) => None,
+        }
+    }
+}
+
+/// Memory of a device in bytes, of all processes on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Not taken by anybody.
+    pub free: u64,
+    /// All of it.
+    pub total: u64,
 }
 
 impl fmt::Display for Resolved {
@@ -139,95 +174,6 @@ fn usable(index: usize) -> Result<(), DeviceError> {
         return Err(DeviceError::NoSuchDevice { index, count });
     }
     cuda::compiler()
-}
-
-#[cfg(feature = "cuda")]
-mod cuda {
-    use std::path::PathBuf;
-
-    use libloading::Library;
-
-    use super::DeviceError;
-
-    /// Without this header no kernel compiles.
-    const REQUIRED_HEADER: &str = "cuda_runtime.h";
-
-    /// Headers of faster kernels (tensor cores, asynchronous copies), each with the folders below `include` that may hold it.
-    const FAST_HEADERS: [(&str, &[&str]); 2] = [("crt/mma.h", &[""]), ("nv/target", &["", "cccl"])];
-
-    pub(super) fn device_count() -> Result<usize, DeviceError> {
-        let driver = library(&["libcuda.so.1", "libcuda.so"]).ok_or(DeviceError::NoDriver)?;
-        let mut count = 0i32;
-        #[expect(
-            unsafe_code,
-            reason = "the driver's C interface; signatures as in NVIDIA's cuda.h"
-        )]
-        let answer = unsafe {
-            let init = driver.get::<unsafe extern "C" fn(u32) -> i32>(b"cuInit\0");
-            let get_count =
-                driver.get::<unsafe extern "C" fn(*mut i32) -> i32>(b"cuDeviceGetCount\0");
-            let (Ok(init), Ok(get_count)) = (init, get_count) else {
-                return Err(DeviceError::NoDriver);
-            };
-            match init(0) {
-                0 => get_count(&raw mut count),
-                failure => failure,
-            }
-        };
-        // The driver keeps threads of its own once it has started; its library must stay.
-        std::mem::forget(driver);
-        match answer {
-            0 => Ok(usize::try_from(count).unwrap_or(0)),
-            100 => Ok(0), // CUDA_ERROR_NO_DEVICE
-            failure => Err(DeviceError::DriverFailed(failure)),
-        }
-    }
-
-    pub(super) fn compiler() -> Result<(), DeviceError> {
-        let names = ["libnvrtc.so", "libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so.11"];
-        library(&names).ok_or(DeviceError::NoCompiler)?;
-        let include = installation()
-            .map(|path| path.join("include"))
-            .filter(|path| path.join(REQUIRED_HEADER).exists());
-        let include = include.ok_or(DeviceError::NoHeaders(REQUIRED_HEADER))?;
-        for (header, folders) in FAST_HEADERS {
-            if !folders.iter().any(|folder| include.join(folder).join(header).exists()) {
-                tracing::warn!(
-                    header,
-                    "a CUDA header is missing: kernels that need it fall back to slower ones"
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// Where burn's CUDA runtime (cubecl 0.10) looks for headers, in its order.
-    fn installation() -> Option<PathBuf> {
-        if let Some(path) = std::env::var_os("CUDA_PATH") {
-            return Some(PathBuf::from(path));
-        }
-        let folders = [
-            ("/usr/local/cuda", "/usr/local/cuda"),
-            ("/opt/cuda", "/opt/cuda"),
-            ("/usr/bin/nvcc", "/usr"),
-        ];
-        folders
-            .iter()
-            .find(|(sign, _)| PathBuf::from(sign).exists())
-            .map(|(_, path)| PathBuf::from(path))
-    }
-
-    fn library(names: &[&str]) -> Option<Library> {
-        names.iter().find_map(|name| {
-            #[expect(
-                unsafe_code,
-                reason = "loading NVIDIA's own libraries, as burn's CUDA backend does right after"
-            )]
-            unsafe {
-                Library::new(*name).ok()
-            }
-        })
-    }
 }
 
 #[cfg(test)]
