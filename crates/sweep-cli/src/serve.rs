@@ -28,7 +28,11 @@ pub(crate) fn coordinator(args: &CoordinatorArgs, global: &Global) -> Result<End
             return Ok(Ended::Done);
         }
         let name = store.to_string();
-        let ready = |address| eprintln!("coordinator on http://{address} · store {name}");
+        let ready = |address| {
+            eprintln!(
+                "coordinator on http://{address} · store {name} · dashboard http://{address}/"
+            );
+        };
         service::serve(store, blobs, args.service.clone(), stop, ready).await.map_err(wrong)?;
         Ok(Ended::Done)
     })
