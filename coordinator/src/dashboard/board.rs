@@ -12,6 +12,7 @@ use sweep_core::record::RunRecord;
 use sweep_core::result::{RunResult, TrainingEnd};
 use sweep_core::sweep::{Plan, Sweep};
 use sweep_report::glance::{self, Seen};
+use sweep_report::plot;
 use sweep_report::report::{Progress, Summary};
 use sweep_report::{Input, Report, SubmissionMeta};
 use sweep_store::{Event, EventKind, SweepStatus};
@@ -69,6 +70,8 @@ pub(crate) struct Board {
     pub(crate) of: Vec<Vec<u32>>,
     /// One per configuration.
     pub(crate) summaries: Vec<Summary>,
+    /// Settings that vary, by loss.
+    pub(crate) axes: Vec<(String, Vec<String>)>,
     /// Lines by id.
     by_id: Vec<u32>,
     /// Of a small sweep: results without epochs, in the order of the lines.
@@ -88,6 +91,7 @@ impl Board {
     pub(crate) fn new(status: SweepStatus, sweep: Sweep, plan: Plan, meta: SubmissionMeta) -> Self {
         let small =
             plan.runs.len() <= SMALL_RUNS && plan.configurations.len() <= SMALL_CONFIGURATIONS;
+        let axes = plot::axes(sweep.candidates());
         let mut board = Self {
             id: status.id.clone(),
             of: vec![Vec::new(); plan.configurations.len()],
@@ -97,6 +101,7 @@ impl Board {
             plan,
             meta,
             summaries: Vec::new(),
+            axes,
             by_id: Vec::new(),
             records: small.then(Vec::new),
             report: None,

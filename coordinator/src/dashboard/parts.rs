@@ -308,8 +308,8 @@ pub(crate) fn heat(report: &Report, choice: &Choice) -> Markup {
 }
 
 /// The form that chooses them.
-pub(crate) fn heat_form(board: &Board, report: &Report, choice: &Choice) -> Markup {
-    let axes = plot::axes(report);
+pub(crate) fn heat_form(board: &Board, choice: &Choice) -> Markup {
+    let axes = &board.axes;
     let mut names: Vec<&str> = Vec::new();
     for name in axes.iter().flat_map(|(_, names)| names) {
         if !names.contains(&name.as_str()) {

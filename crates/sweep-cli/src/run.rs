@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use coordinator::View;
+use coordinator::service::{Beside, ServeError};
 use sweep_core::ids::SweepId;
 use sweep_store::blobs::Blobs;
 use sweep_store::{AnyStore, Policy};
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use worker::{Options, Worker};
 
 use crate::args::{Global, RunArgs};
-use crate::exit::Ended;
+use crate::exit::{Ended, WrongInput};
 use crate::home::Home;
 use crate::live::Live;
 use crate::load::{self, Loaded};
@@ -80,13 +81,18 @@ async fn train(
         }
         status = watch::status(store, &id).await?;
     }
+    let dashboard = dashboard(args, store, &blobs).await?;
+    let seen_at = dashboard
+        .as_ref()
+        .map(|beside| format!(" · dashboard http://{}/sweeps/{id}", beside.address()));
     eprintln!(
-        "{}: {} runs, {} of them known · {} ({} slots)",
+        "{}: {} runs, {} of them known · {} ({} slots){}",
         loaded.sweep.name(),
         status.counts.total(),
         status.counts.total() - status.counts.unfinished(),
         trainers.name,
-        trainers.slots
+        trainers.slots,
+        seen_at.unwrap_or_default()
     );
     let mut live = Live::new(
         args.quiet,
@@ -125,9 +131,30 @@ async fn train(
         None => work.await,
     };
     live.finish();
+    if let Some(dashboard) = dashboard {
+        dashboard.end().await;
+    }
     keeping.await.context("the tick ended unexpectedly")?;
     worked.context("the worker ended unexpectedly")??;
     Ok(Trained { id, interrupted: signalled.is_cancelled() })
+}
+
+/// The pages of this store while the sweep trains. Without an address asked for, a machine that gives none is no reason not to train.
+async fn dashboard(args: &RunArgs, store: &AnyStore, blobs: &Blobs) -> Result<Option<Beside>> {
+    if args.no_dashboard {
+        return Ok(None);
+    }
+    match Beside::start(store.clone(), blobs.clone(), args.listen).await {
+        Ok(beside) => Ok(Some(beside)),
+        Err(error @ ServeError::Open { .. }) => Err(WrongInput::error(format!(
+            "{error}; `sweep run` has none: a coordinator with tokens shows a sweep to others"
+        ))),
+        Err(error) if args.listen.is_some() => Err(error.into()),
+        Err(error) => {
+            tracing::warn!("there is no dashboard: {error}");
+            Ok(None)
+        }
+    }
 }
 
 /// Drops checkpoints that no unfinished run points to.

@@ -20,7 +20,11 @@ pub(crate) fn coordinator(args: &CoordinatorArgs, global: &Global) -> Result<End
         stopping::on_signals(stop.clone(), || eprintln!("stopping (once more to leave at once)"))
             .context("cannot listen for Ctrl-C")?;
         let name = store.to_string();
-        let ready = |address| eprintln!("coordinator on http://{address} · store {name}");
+        let ready = |address| {
+            eprintln!(
+                "coordinator on http://{address} · store {name} · dashboard http://{address}/"
+            );
+        };
         let mut service = args.service.clone();
         // What was packed here can be shown, too.
         service.packs.get_or_insert_with(|| Home::new(global).cache());
