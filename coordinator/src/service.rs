@@ -200,6 +200,79 @@ pub async fn serve(
     ended
 }
 
+/// Where a dashboard of this machine alone listens unless told otherwise.
+pub const DASHBOARD: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7878);
+/// Connections of a dashboard beside a run.
+const BESIDE: usize = 256;
+/// What is being sent when a run ends gets so long to end.
+const LEAVE: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// The API and its pages beside a run in the same process, for this machine alone.
+pub struct Beside {
+    address: SocketAddr,
+    stop: CancellationToken,
+    serving: tokio::task::JoinHandle<()>,
+}
+
+impl Beside {
+    /// Serves `store` and `blobs` on `listen`; without it on [`DASHBOARD`], or on a free port where that is taken. Tends neither store
+    /// nor blobs: whoever runs the sweep does. Pictures are those of the packed data sets in `packs`.
+    ///
+    /// # Errors
+    /// [`ServeError::Open`] for an address that others can reach: there are no tokens here. [`ServeError::Listen`],
+    /// [`ServeError::Metrics`].
+    pub async fn start(
+        store: AnyStore,
+        blobs: Blobs,
+        packs: &std::path::Path,
+        listen: Option<SocketAddr>,
+    ) -> Result<Self, ServeError> {
+        let asked = listen.unwrap_or(DASHBOARD);
+        if !asked.ip().is_loopback() {
+            return Err(ServeError::Open { listen: asked });
+        }
+        let listener = match (bind(asked).await, listen) {
+            (Err(_), None) => bind(SocketAddr::new(asked.ip(), 0)).await?,
+            (bound, _) => bound?,
+        };
+        let address = listener.local_addr().unwrap_or(asked);
+        let (stop, metrics) = (CancellationToken::new(), Metrics::new()?);
+        let app = App::new(Given {
+            pool: store.pool().to_owned(),
+            store: Timed::new(store, metrics.clone()),
+            metrics,
+            blobs,
+            tokens: Tokens::default(),
+            datasets: None,
+            max_body: 16 << 20,
+            max_blob: 4 << 30,
+            stop: stop.clone(),
+        });
+        app.pictures.look_in(packs);
+        let router = routes::router(&app);
+        let (of, listening) = (app.clone(), stop.clone());
+        let serving = tokio::spawn(async move {
+            tokio::join!(
+                listener::serve(listener, router, BESIDE, listening),
+                of.feed.run(&of.store, &of.stop)
+            );
+        });
+        Ok(Self { address, stop, serving })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops; what is being sent is cut off after a second.
+    pub async fn end(self) {
+        self.stop.cancel();
+        let _ = tokio::time::timeout(LEAVE, self.serving).await;
+    }
+}
+
 /// A part's name when it ends.
 async fn part<T>(name: &'static str, work: impl Future<Output = T>) -> &'static str {
     work.await;

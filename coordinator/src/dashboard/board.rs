@@ -12,6 +12,7 @@ use sweep_core::record::RunRecord;
 use sweep_core::result::{RunResult, TrainingEnd};
 use sweep_core::sweep::{Plan, Sweep};
 use sweep_report::glance::{self, Seen};
+use sweep_report::plot;
 use sweep_report::report::{Progress, Summary};
 use sweep_report::{Input, Report, SubmissionMeta};
 use sweep_store::{Event, EventKind, SweepStatus};
@@ -69,6 +70,8 @@ pub(crate) struct Board {
     pub(crate) of: Vec<Vec<u32>>,
     /// One per configuration.
     pub(crate) summaries: Vec<Summary>,
+    /// Settings that vary, by loss.
+    pub(crate) axes: Vec<(String, Vec<String>)>,
     /// Lines by id.
     by_id: Vec<u32>,
     /// Of a small sweep: results without epochs, in the order of the lines.
@@ -88,6 +91,7 @@ impl Board {
     pub(crate) fn new(status: SweepStatus, sweep: Sweep, plan: Plan, meta: SubmissionMeta) -> Self {
         let small =
             plan.runs.len() <= SMALL_RUNS && plan.configurations.len() <= SMALL_CONFIGURATIONS;
+        let axes = plot::axes(sweep.candidates());
         let mut board = Self {
             id: status.id.clone(),
             of: vec![Vec::new(); plan.configurations.len()],
@@ -97,6 +101,7 @@ impl Board {
             plan,
             meta,
             summaries: Vec::new(),
+            axes,
             by_id: Vec::new(),
             records: small.then(Vec::new),
             report: None,
@@ -322,5 +327,196 @@ impl Board {
             Some((*candidate, label, ended.map(|line| line.id.clone()).collect()))
         };
         candidates.iter().filter_map(of).collect()
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use sweep_core::bits::Bits;
+    use sweep_core::dataset::DataSetInfo;
+    use sweep_core::ids::{Digest, Timestamp};
+    use sweep_core::result::{DeviceKind, EpochMetrics, Validation};
+    use sweep_store::{Counts, EventCursor, SweepState};
+
+    use super::*;
+
+    /// Validation images of the data set.
+    const IMAGES: u32 = 40;
+
+    /// A board of a grid of this many configurations with these seeds, as submitted.
+    pub(crate) fn board(configurations: usize, seeds: usize) -> Board {
+        let margins: Vec<String> = (0..configurations)
+            .map(|i| format!("{:.5}", i as f64 * 0.4 / configurations as f64))
+            .collect();
+        let text = format!(
+            "name: grid\ndatasets: [points]\nseeds: {seeds}\nbaseline: am_softmax\nlosses:\n  - am_softmax: {{ margin: [{}], scale: 10 }}\n\
+             model: {{ backbone: small_cnn }}\ntraining: {{ epochs: 3, batch_size: 8, image_size: 8 }}\n",
+            margins.join(", ")
+        );
+        let sweep = Sweep::parse(&text, "grid.yaml").unwrap();
+        let info = DataSetInfo {
+            name: "points".to_owned(),
+            title: "points".to_owned(),
+            classes: vec!["even".to_owned(), "odd".to_owned()],
+            train: vec![50, 50],
+            val: vec![IMAGES / 2, IMAGES / 2],
+            content: Digest::of(b"content"),
+            split: Digest::of(b"split"),
+            channels: 1,
+            fixed_size: Some(8),
+            warnings: Vec::new(),
+        };
+        let plan = sweep.plan(std::slice::from_ref(&info)).unwrap();
+        let document = sweep.document(vec![info]);
+        let status = SweepStatus {
+            id: sweep.id(&plan),
+            name: "grid".to_owned(),
+            weight: 1.0,
+            band: 4,
+            cap: None,
+            state: SweepState::Active,
+            round: 0,
+            sealed: true,
+            counts: Counts { queued: plan.runs.len() as u32, ..Counts::default() },
+            submissions: Vec::new(),
+            reports: 0,
+            created: Timestamp(0),
+            seconds: 0.0,
+            ended_attempts: 0,
+            walking: false,
+        };
+        let meta = SubmissionMeta {
+            file: document.file,
+            text: document.text,
+            analysis_at_submit: document.analysis,
+            stopped_early: false,
+            extensions: Vec::new(),
+            version: "0".to_owned(),
+        };
+        let mut board = Board::new(status, sweep, plan, meta);
+        board.settle();
+        board
+    }
+
+    /// A result with as many images right as line and seed say.
+    pub(crate) fn result(line: &Line) -> RunResult {
+        let right = 20 + (u64::from(line.configuration) * 7 + line.seed * 5) % 17;
+        let correct: Bits = (0..u64::from(IMAGES)).map(|i| i < right).collect();
+        let metrics = EpochMetrics {
+            epoch: 1,
+            train_loss: Some(1.0),
+            train_accuracy: 0.5,
+            val_loss: Some(1.0),
+            val_accuracy: 0.5,
+            learning_rate: 0.1,
+            lambda: None,
+            seconds: 0.1,
+        };
+        RunResult {
+            end: TrainingEnd::Completed,
+            epochs: vec![metrics; 3],
+            validation: Some(Validation { correct, confusion: vec![vec![10, 10], vec![10, 10]] }),
+            device: DeviceKind::Fake,
+            seconds: 1.0,
+        }
+    }
+
+    fn event(board: &Board, line: usize, state: StateName) -> Event {
+        let kind = EventKind::Run {
+            run: board.lines[line].id.clone(),
+            sweeps: vec![board.id.clone()],
+            state,
+        };
+        Event { cursor: EventCursor(line.to_string()), at: Timestamp(0), kind }
+    }
+
+    /// What a store would tell of a line afresh.
+    fn record(board: &Board, line: usize) -> RunRecord {
+        let mut record = board.records.as_ref().unwrap()[line].clone();
+        let of = &board.lines[line];
+        record.state = of.state;
+        record.error = of.error.as_deref().map(str::to_owned);
+        record.result = of.correct.map(|_| result(of));
+        record
+    }
+
+    #[test]
+    fn a_board_folded_from_events_equals_one_read_afresh() {
+        let mut folded = board(4, 3);
+        for line in 0..folded.lines.len() {
+            let leased = event(&folded, line, StateName::Leased);
+            assert!(!folded.fold(&leased));
+            if line % 5 == 4 {
+                continue;
+            }
+            let state = if line % 5 == 3 { StateName::Failed } else { StateName::Succeeded };
+            let ended = event(&folded, line, state);
+            folded.fold(&ended);
+            assert!(folded.due.contains(&(line as u32)));
+            let of = folded.lines[line].clone();
+            let (told, error) = match state {
+                StateName::Failed => (None, Some("it broke\nat line 3")),
+                _ => (Some(result(&of)), None),
+            };
+            folded.learn(line as u32, told, error, state);
+        }
+        assert!(folded.due.is_empty());
+        folded.settle();
+
+        let mut afresh = board(4, 3);
+        for line in 0..afresh.lines.len() {
+            afresh.add(record(&folded, line));
+        }
+        afresh.settle();
+        assert_eq!(folded.lines, afresh.lines);
+        assert_eq!(folded.summaries, afresh.summaries);
+        assert_eq!(folded.progress(), afresh.progress());
+        assert_eq!(folded.analyse(), afresh.analyse());
+        assert_eq!(folded.lines[3].error.as_deref(), Some("it broke"));
+    }
+
+    #[test]
+    fn a_run_that_is_queued_again_loses_what_it_had() {
+        let mut board = board(2, 2);
+        board.learn(0, Some(result(&board.lines[0].clone())), None, StateName::Succeeded);
+        board.settle();
+        assert_eq!(board.summaries[0].n, 1);
+        let queued = event(&board, 0, StateName::Queued);
+        board.fold(&queued);
+        assert_eq!(board.settle(), BTreeSet::from([0]));
+        assert_eq!((board.summaries[0].n, board.lines[0].correct), (0, None));
+    }
+
+    #[test]
+    fn other_runs_need_a_new_reading_and_those_of_other_sweeps_nothing() {
+        let mut board = board(2, 2);
+        let about = |kind| Event { cursor: EventCursor(String::new()), at: Timestamp(0), kind };
+        assert!(board.fold(&about(EventKind::Submitted { sweep: board.id.clone() })));
+        assert!(
+            !board.fold(&about(EventKind::Submitted { sweep: "b".repeat(20).parse().unwrap() }))
+        );
+        let stranger = EventKind::Run {
+            run: "a".repeat(20).parse().unwrap(),
+            sweeps: Vec::new(),
+            state: StateName::Failed,
+        };
+        assert!(!board.fold(&about(stranger)));
+        assert!(board.due.is_empty() && board.settle().is_empty());
+    }
+
+    #[test]
+    fn a_large_sweep_keeps_counts_alone_and_still_has_means_and_intervals() {
+        let mut large = board(210, 10);
+        assert!(!large.is_small() && large.plan.runs.is_empty() && large.analyse().is_none());
+        for at in 0..large.lines.len() as u32 {
+            let told = result(&large.lines[at as usize].clone());
+            large.learn(at, Some(told), None, StateName::Succeeded);
+        }
+        large.settle();
+        let report = large.known();
+        assert_eq!(report.datasets[0].summaries.len(), 210);
+        assert!(report.datasets[0].summaries.iter().all(|s| s.n == 10 && s.on_these.is_some()));
+        assert_eq!(report.sweep.id, large.id);
+        assert_eq!((report.progress.total, report.progress.pending), (2100, 0));
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use maud::{Markup, html};
+use maud::{Markup, PreEscaped, html};
 use sweep_report::Report;
 use sweep_report::plot::{self, FigureKind};
 use sweep_report::report::Curves;
@@ -50,9 +50,15 @@ pub(crate) async fn get(
         watched.ready(PATIENCE).await;
         if let Some(report) = watched.with(Board::known) {
             count_look(&app, watched, &report).await;
-            let candidates = parts::curve_candidates(&report, &choice);
-            let curves = watched.curves(&app, choice.dataset, &candidates).await;
-            let body = watched.with(|board| body(board, &report, &curves, &choice, &viewer));
+            // What all see is rendered already; the curves of a choice are read from their runs.
+            let shown = |id: &str| if choice.is_own(id) { None } else { watched.shown(id) };
+            let curves = if shown("curves").is_none() {
+                let candidates = parts::curve_candidates(&report, &choice);
+                watched.curves(&app, choice.dataset, &candidates).await
+            } else {
+                Arc::default()
+            };
+            let body = watched.with(|board| body(board, &report, &curves, &choice, &viewer, shown));
             if let Some(body) = body {
                 return Ok(frame.page(body));
             }
@@ -110,9 +116,11 @@ fn body(
     curves: &[Curves],
     choice: &Choice,
     viewer: &Viewer,
+    shown: impl Fn(&str) -> Option<Arc<str>>,
 ) -> Markup {
-    let part = |id: &str, inner: Markup| {
-        html! { div id=(id) data-own[choice.is_own(id)] { (inner) } }
+    let part = |id: &str, inner: &dyn Fn() -> Markup| {
+        let known = shown(id).map(|markup| PreEscaped(markup.to_string()));
+        html! { div id=(id) data-own[choice.is_own(id)] { (known.unwrap_or_else(inner)) } }
     };
     let adaptive = board.sweep.adaptive().is_some();
     html! {
@@ -126,7 +134,7 @@ fn body(
             }
         }
         (datasets(board, choice))
-        section id="leaderboard" { h2 { "Leaderboard" } (part("board", parts::leaderboard(board, report, choice))) }
+        section id="leaderboard" { h2 { "Leaderboard" } (part("board", &|| parts::leaderboard(board, report, choice))) }
         section id="configurations" {
             h2 { "Configurations" }
             form.filter method="get" action={ "/sweeps/" (board.id) "#configurations" } role="search" {
@@ -139,15 +147,15 @@ fn body(
                 }
                 button type="submit" { "Show" }
             }
-            (part("configs", parts::configurations(board, choice)))
+            (part("configs", &|| parts::configurations(board, choice)))
         }
-        section id="intervals-section" { h2 { "Accuracies" } (part("intervals", parts::rows_figure(report, choice, FigureKind::Intervals))) }
-        section id="heat-maps" { h2 { "Heat maps" } (parts::heat_form(board, report, choice)) (part("heat", parts::heat(report, choice))) }
-        section id="curves-by-epoch" { h2 { "Curves" } (parts::curves_form(board, report, choice)) (part("curves", parts::curves(curves, choice))) }
-        section id="paired" { h2 { "Paired differences against the baseline" } (part("differences", parts::rows_figure(report, choice, FigureKind::Differences))) }
-        section id="settings" { h2 { "Settings and accuracy" } (part("parallel", parts::parallel(report, choice))) }
-        @if adaptive { section id="seeds" { h2 { "How the seeds were given out" } (part("trace", parts::rows_figure(report, choice, FigureKind::Trace))) } }
-        section id="failed" { h2 { "Failures" } (part("failures", parts::failures(board))) }
+        section id="intervals-section" { h2 { "Accuracies" } (part("intervals", &|| parts::rows_figure(report, choice, FigureKind::Intervals))) }
+        section id="heat-maps" { h2 { "Heat maps" } (parts::heat_form(board, choice)) (part("heat", &|| parts::heat(report, choice))) }
+        section id="curves-by-epoch" { h2 { "Curves" } (parts::curves_form(board, report, choice)) (part("curves", &|| parts::curves(curves, choice))) }
+        section id="paired" { h2 { "Paired differences against the baseline" } (part("differences", &|| parts::rows_figure(report, choice, FigureKind::Differences))) }
+        section id="settings" { h2 { "Settings and accuracy" } (part("parallel", &|| parts::parallel(report, choice))) }
+        @if adaptive { section id="seeds" { h2 { "How the seeds were given out" } (part("trace", &|| parts::rows_figure(report, choice, FigureKind::Trace))) } }
+        section id="failed" { h2 { "Failures" } (part("failures", &|| parts::failures(board))) }
         (downloads(board))
         (reproduce(&board.status, &board.meta.file, &board.meta.text))
     }

@@ -308,8 +308,8 @@ pub(crate) fn heat(report: &Report, choice: &Choice) -> Markup {
 }
 
 /// The form that chooses them.
-pub(crate) fn heat_form(board: &Board, report: &Report, choice: &Choice) -> Markup {
-    let axes = plot::axes(report);
+pub(crate) fn heat_form(board: &Board, choice: &Choice) -> Markup {
+    let axes = &board.axes;
     let mut names: Vec<&str> = Vec::new();
     for name in axes.iter().flat_map(|(_, names)| names) {
         if !names.contains(&name.as_str()) {
@@ -444,5 +444,84 @@ pub(crate) fn failures(board: &Board) -> Markup {
             }))
             @if all.len() > MESSAGES { p.quiet { (all.len() - MESSAGES) " more messages are in runs.csv." } }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dashboard::board::tests::{board, result};
+
+    fn ended(configurations: usize, seeds: usize) -> Board {
+        let mut board = board(configurations, seeds);
+        for at in 0..board.lines.len() as u32 {
+            let told = result(&board.lines[at as usize].clone());
+            board.learn(at, Some(told), None, StateName::Succeeded);
+        }
+        board.settle();
+        board.report = board.analyse().map(std::sync::Arc::new);
+        board
+    }
+
+    #[test]
+    fn a_running_sweep_has_an_interim_order_and_no_verdict() {
+        let mut board = ended(3, 4);
+        board.lines[0].state = StateName::Leased;
+        let line = board.lines[0].clone();
+        board.learn(0, None, None, StateName::Leased);
+        board.settle();
+        board.report = board.analyse().map(std::sync::Arc::new);
+        let report = board.known();
+        let text = leaderboard(&board, &report, &Choice::of_all()).into_string();
+        assert!(text.contains("Interim: 11 of 12 seeds."), "{text}");
+        assert!(text.contains("open: runs have not ended") && !text.contains("in the best set"));
+        assert!(!text.contains("not distinguishable from the best"));
+        let text = row(&board, line.configuration as usize).into_string();
+        assert!(text.contains("class=\"m-leased\"") && text.contains("3/4"), "{text}");
+    }
+
+    #[test]
+    fn an_ended_sweep_says_who_cannot_be_told_from_the_best() {
+        let board = ended(3, 6);
+        let report = board.known();
+        let text = leaderboard(&board, &report, &Choice::of_all()).into_string();
+        assert!(!text.contains("Interim"), "{text}");
+        assert!(text.contains("not distinguishable from the best"), "{text}");
+        assert!(text.contains("baseline</td>"), "{text}");
+    }
+
+    #[test]
+    fn pages_of_configurations_stay_light_and_can_be_searched_and_ordered() {
+        let board = ended(210, 10);
+        let all = rows(&board, &Choice::of_all());
+        assert_eq!((all.shown.len(), all.all, all.pages), (50, 210, 5));
+        assert!(configurations(&board, &Choice::of_all()).into_string().len() < 100_000);
+        let last = rows(&board, &Choice { page: 99, ..Choice::of_all() });
+        assert_eq!((last.page, last.shown.len()), (5, 10));
+        let best = rows(&board, &Choice { order: Order::Mean, ..Choice::of_all() });
+        let mean = |c: &usize| board.summaries[*c].mean.unwrap();
+        assert!(best.shown.windows(2).all(|pair| mean(&pair[0]) >= mean(&pair[1])));
+        let label = board.summaries[7].label.clone();
+        let found = rows(&board, &Choice { filter: label.to_uppercase(), ..Choice::of_all() });
+        assert_eq!(found.shown, [7]);
+        let report = board.known();
+        let text = leaderboard(&board, &report, &Choice::of_all()).into_string();
+        assert!(
+            text.contains("190 more configurations") && text.contains("are in its report"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn failures_are_grouped_by_message_the_most_frequent_first() {
+        let mut board = ended(3, 4);
+        for (at, message) in [(0, "rare"), (1, "often <b>"), (2, "often <b>"), (3, "often <b>")] {
+            board.learn(at, None, Some(message), StateName::Failed);
+        }
+        board.settle();
+        let text = failures(&board).into_string();
+        let (often, rare) = (text.find("often &lt;b&gt;").unwrap(), text.find("rare").unwrap());
+        assert!(often < rare && text.matches("often").count() == 1, "{text}");
+        assert!(text.contains("<td class=\"number\">3</td>"), "{text}");
     }
 }

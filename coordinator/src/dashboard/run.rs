@@ -151,7 +151,7 @@ fn head(seen: &Seen) -> Markup {
         @if let Some((epoch, step)) = diverged {
             p.notes { "Diverged: a loss or gradient was not finite in epoch " (epoch) ", step " (step) ". That is an answer, not a fault." }
         }
-        @if let Some(error) = run.error.as_deref().filter(|_| run.result.is_none()) {
+        @if let Some(error) = last_error(run) {
             p.wrong { "The last error" } pre tabindex="0" { (error) }
         }
         dl.facts {
@@ -174,6 +174,12 @@ fn head(seen: &Seen) -> Markup {
             }
         }
     }
+}
+
+/// What went wrong last, while nothing came of the run.
+fn last_error(run: &RunDetail) -> Option<&str> {
+    let of_attempts = run.attempts.iter().rev().find_map(|attempt| attempt.error.as_deref());
+    run.error.as_deref().or(of_attempts).filter(|_| run.result.is_none())
 }
 
 /// A run's state with a sign, in the colours of a sweep's.

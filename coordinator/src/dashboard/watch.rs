@@ -34,6 +34,8 @@ const RENDER: Duration = Duration::from_secs(1);
 /// Between two makings of what takes long, and so many times as long as it took: a tenth of a core at most.
 const HEAVY: Duration = Duration::from_secs(2);
 const HEAVY_SHARE: u32 = 10;
+/// The same for a sweep of thousands of configurations, whose figures change little by a run.
+const HEAVY_LARGE: Duration = Duration::from_secs(15);
 /// Runs read at once with their results: a few hundred kB of JSON.
 const PAGE: u32 = 100;
 /// Ended runs read one by one between two renderings; more are read in pages.
@@ -189,6 +191,14 @@ impl Watched {
         self.board.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(show)
     }
 
+    /// An element as it was sent last, for pages that show the same.
+    pub(crate) fn shown(&self, id: &str) -> Option<Arc<str>> {
+        match self.shown.borrow().parts.get(id) {
+            Some((_, Part::Markup(markup))) => Some(markup.clone()),
+            _ => None,
+        }
+    }
+
     fn change<T>(&self, change: impl FnOnce(&mut Board) -> T) -> Option<T> {
         self.board.write().unwrap_or_else(PoisonError::into_inner).as_mut().map(change)
     }
@@ -309,9 +319,8 @@ async fn follow(app: &App, watched: &Arc<Watched>) {
                     if unwatched && watched.last_view().elapsed() >= UNWATCHED {
                         break false;
                     }
-                    // Nobody would see it; but whoever comes back does not wait either.
-                    let idle = unwatched && watched.last_view().elapsed() > 10 * RENDER;
-                    if !idle && let Err(error) = pass.tick().await {
+                    // Also while nobody watches: whoever comes back sees what is, with or without a script.
+                    if let Err(error) = pass.tick().await {
                         tracing::warn!(sweep.id = %watched.id, %error, "a sweep's page cannot be brought up to date; trying again");
                         tokio::time::sleep(AGAIN).await;
                     }
@@ -334,6 +343,8 @@ struct Pass<'a> {
     dirty: bool,
     /// Results came that the heavy part does not know.
     stale: bool,
+    /// The heavy part knows more than is shown.
+    fresh: bool,
     heavy_at: Instant,
     heavy_took: Duration,
 }
@@ -341,7 +352,7 @@ struct Pass<'a> {
 impl<'a> Pass<'a> {
     fn new(app: &'a App, watched: &'a Arc<Watched>) -> Self {
         let (heavy_at, heavy_took) = (Instant::now(), Duration::ZERO);
-        Self { app, watched, dirty: false, stale: true, heavy_at, heavy_took }
+        Self { app, watched, dirty: false, stale: true, fresh: true, heavy_at, heavy_took }
     }
 
     async fn tick(&mut self) -> Result<(), StoreError> {
@@ -352,7 +363,9 @@ impl<'a> Pass<'a> {
             self.dirty = false;
             self.learn().await?;
         }
-        let wait = HEAVY.max(self.heavy_took * HEAVY_SHARE);
+        let large = self.watched.with(|board| !board.is_small()) == Some(true);
+        let least = if large { HEAVY_LARGE } else { HEAVY };
+        let wait = least.max(self.heavy_took * HEAVY_SHARE);
         if self.stale && self.heavy_at.elapsed() >= wait {
             self.analyse().await;
         }
@@ -401,7 +414,7 @@ impl<'a> Pass<'a> {
         match made.await {
             Ok(report) => {
                 self.watched.change(|board| board.report = report);
-                self.stale = false;
+                (self.stale, self.fresh) = (false, true);
             }
             Err(problem) => tracing::warn!("a sweep's page stays as it is: {}", problem.detail()),
         }
@@ -412,9 +425,12 @@ impl<'a> Pass<'a> {
     async fn render(&mut self) -> Result<(), StoreError> {
         let (app, watched) = (self.app, self.watched);
         let changed = watched.change(Board::settle).unwrap_or_default();
-        let first = watched.shown.borrow().version == 0;
-        let heavy = first || !self.stale;
-        let parts = super::page::parts(app, watched, &changed, heavy).await;
+        let begun = Instant::now();
+        let parts = super::page::parts(app, watched, &changed, self.fresh).await;
+        if self.fresh {
+            self.heavy_took += begun.elapsed();
+            self.fresh = false;
+        }
         watched.publish(parts);
         Ok(())
     }

@@ -43,6 +43,10 @@ const freePort = () =>
     });
   });
 
+// A test that is broken off leaves nothing behind.
+const running = new Set();
+process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
+
 /** A process that is killed at the end, and what it said so far. */
 class Service {
   constructor(command, args, options) {
@@ -52,8 +56,8 @@ class Service {
       stream.on("data", (bytes) => { this.said = (this.said + bytes).slice(-20_000); });
     }
     this.ended = new Promise((done) => this.child.on("exit", done));
-    // A test that is broken off leaves nothing behind.
-    process.on("exit", () => this.child.kill("SIGKILL"));
+    running.add(this.child);
+    this.ended.then(() => running.delete(this.child));
   }
 
   async ready(words) {
@@ -151,7 +155,7 @@ export async function browse() {
 /** A page that notes every console error and every request to elsewhere. `quiet` while the coordinator is down on purpose. */
 export async function watched(context, world) {
   const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE);
+  page.setDefaultTimeout(PATIENCE / 2);
   const faults = { list: [], quiet: false };
   const note = (text) => { if (!faults.quiet) faults.list.push(text); };
   page.on("console", (message) => { if (message.type() === "error" || /content security policy/i.test(message.text())) note(`${page.url()}: ${message.text()}`); });

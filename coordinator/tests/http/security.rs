@@ -322,7 +322,7 @@ async fn wrong_requests_are_answered_with_problem_documents() {
         .body("x");
     let long = "x".repeat(3000);
     for (request, status, kind) in [
-        (get("/"), 404, "route"),
+        (get("/nothing"), 404, "route"),
         (get("/api/v1/nothing"), 404, "route"),
         (get("/api/v1/sweeps/none"), 404, "unknown-sweep"),
         (get("/api/v1/sweeps/%ff"), 400, "path"),

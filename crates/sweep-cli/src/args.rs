@@ -206,6 +206,12 @@ pub(crate) struct RunArgs {
     /// No live view
     #[arg(long)]
     pub(crate) quiet: bool,
+    /// Address of the dashboard, on this machine [default: 127.0.0.1:7878, or a free port where that is taken]
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// No dashboard
+    #[arg(long, conflicts_with = "listen")]
+    pub(crate) no_dashboard: bool,
     /// burn, or fake with its faults (for tests and benchmarks)
     #[arg(long, hide = true, default_value = "burn")]
     pub(crate) trainer: String,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use coordinator::View;
+use coordinator::service::{Beside, ServeError};
 use sweep_core::ids::SweepId;
 use sweep_store::blobs::Blobs;
 use sweep_store::{AnyStore, Policy};
@@ -11,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use worker::{Options, Worker};
 
 use crate::args::{Global, RunArgs};
-use crate::exit::Ended;
+use crate::exit::{Ended, WrongInput};
 use crate::home::Home;
 use crate::live::Live;
 use crate::load::{self, Loaded};
@@ -36,7 +37,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
     let blobs = Blobs::directory(&home.blobs()).context("cannot open the directory of blobs")?;
     // One runtime to the end: a store's connections live in the runtime that made them.
     let (view, interrupted) = stored::block_on(async {
-        let trained = train(args, &loaded, trainers, &policy, &store, blobs).await?;
+        let trained = train(args, &loaded, trainers, &policy, &store, blobs, &home).await?;
         let view = View::read(&store, &trained.id).await?;
         let interrupted = trained.interrupted && !view.status.is_done();
         if !interrupted {
@@ -70,6 +71,7 @@ async fn train(
     policy: &Policy,
     store: &AnyStore,
     blobs: Blobs,
+    home: &Home,
 ) -> Result<Trained> {
     let (id, _) = coordinator::submit(store, &loaded.sweep, &loaded.plan).await?;
     let mut status = watch::status(store, &id).await?;
@@ -80,13 +82,18 @@ async fn train(
         }
         status = watch::status(store, &id).await?;
     }
+    let dashboard = dashboard(args, store, &blobs, home).await?;
+    let seen_at = dashboard
+        .as_ref()
+        .map(|beside| format!(" · dashboard http://{}/sweeps/{id}", beside.address()));
     eprintln!(
-        "{}: {} runs, {} of them known · {} ({} slots)",
+        "{}: {} runs, {} of them known · {} ({} slots){}",
         loaded.sweep.name(),
         status.counts.total(),
         status.counts.total() - status.counts.unfinished(),
         trainers.name,
-        trainers.slots
+        trainers.slots,
+        seen_at.unwrap_or_default()
     );
     let mut live = Live::new(
         args.quiet,
@@ -125,9 +132,35 @@ async fn train(
         None => work.await,
     };
     live.finish();
+    if let Some(dashboard) = dashboard {
+        dashboard.end().await;
+    }
     keeping.await.context("the tick ended unexpectedly")?;
     worked.context("the worker ended unexpectedly")??;
     Ok(Trained { id, interrupted: signalled.is_cancelled() })
+}
+
+/// The pages of this store while the sweep trains. Without an address asked for, a machine that gives none is no reason not to train.
+async fn dashboard(
+    args: &RunArgs,
+    store: &AnyStore,
+    blobs: &Blobs,
+    home: &Home,
+) -> Result<Option<Beside>> {
+    if args.no_dashboard {
+        return Ok(None);
+    }
+    match Beside::start(store.clone(), blobs.clone(), &home.cache(), args.listen).await {
+        Ok(beside) => Ok(Some(beside)),
+        Err(error @ ServeError::Open { .. }) => Err(WrongInput::error(format!(
+            "{error}; `sweep run` has none: a coordinator with tokens shows a sweep to others"
+        ))),
+        Err(error) if args.listen.is_some() => Err(error.into()),
+        Err(error) => {
+            tracing::warn!("there is no dashboard: {error}");
+            Ok(None)
+        }
+    }
 }
 
 /// Drops checkpoints that no unfinished run points to.

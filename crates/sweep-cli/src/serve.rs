@@ -28,7 +28,11 @@ pub(crate) fn coordinator(args: &CoordinatorArgs, global: &Global) -> Result<End
             return Ok(Ended::Done);
         }
         let name = store.to_string();
-        let ready = |address| eprintln!("coordinator on http://{address} · store {name}");
+        let ready = |address| {
+            eprintln!(
+                "coordinator on http://{address} · store {name} · dashboard http://{address}/"
+            );
+        };
         let mut service = args.service.clone();
         // What was packed here can be shown, too.
         service.packs.get_or_insert_with(|| Home::new(global).cache());

@@ -169,6 +169,9 @@ fn say(submitted: &Submitted, source: &Source, as_json: bool) -> Result<()> {
         ));
     } else {
         text.push_str(&format!("watch it: sweep watch {}{}\n", submitted.name, source.flag()));
+        if let Source::Coordinator(client) = source {
+            text.push_str(&format!("look at it: {}/sweeps/{}\n", client.address(), submitted.id));
+        }
     }
     out::text(&text)
 }

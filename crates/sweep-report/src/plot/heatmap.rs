@@ -1,6 +1,7 @@
 //! Heat map of a loss with two varying settings, or a strip of one: mean ± half-width (n) per cell, best set outlined.
 
 use serde_json::Value;
+use sweep_core::sweep::Candidate;
 
 use super::svg::{Anchor, Canvas, escape, num, shorten};
 use super::{Figure, FigureKind};
@@ -74,9 +75,9 @@ impl HeatMapMetric {
 }
 
 /// The losses with a setting that varies, each with the names of these settings, the usual one across first.
-pub fn axes(report: &Report) -> Vec<(String, Vec<String>)> {
-    let settings: Vec<Vec<Part>> = report.candidates.iter().map(parts).collect();
-    let of_loss = losses(report).into_iter().map(|(loss, members)| {
+pub fn axes(candidates: &[Candidate]) -> Vec<(String, Vec<String>)> {
+    let settings: Vec<Vec<Part>> = candidates.iter().map(parts).collect();
+    let of_loss = losses(candidates).into_iter().map(|(loss, members)| {
         let names = varying(&members, &settings).into_iter().map(str::to_owned).collect();
         (loss, names)
     });
@@ -92,7 +93,7 @@ pub fn heat_maps(
 ) -> Vec<Figure> {
     let settings: Vec<Vec<Part>> = report.candidates.iter().map(parts).collect();
     let mut out = Vec::new();
-    for (loss, members) in losses(report) {
+    for (loss, members) in losses(&report.candidates) {
         if choice.loss.as_ref().is_some_and(|chosen| *chosen != loss) {
             continue;
         }
@@ -107,9 +108,9 @@ pub fn heat_maps(
 }
 
 /// The losses in the order of the file, with their candidates.
-fn losses(report: &Report) -> Vec<(String, Vec<usize>)> {
+fn losses(candidates: &[Candidate]) -> Vec<(String, Vec<usize>)> {
     let mut out: Vec<(String, Vec<usize>)> = Vec::new();
-    for (candidate, name) in report.candidates.iter().map(loss_name).enumerate() {
+    for (candidate, name) in candidates.iter().map(loss_name).enumerate() {
         match out.iter_mut().find(|(loss, _)| *loss == name) {
             Some((_, members)) => members.push(candidate),
             None => out.push((name, vec![candidate])),
@@ -138,15 +139,20 @@ fn value<'a>(settings: &'a [Vec<Part>], candidate: usize, name: &str) -> Option<
 
 /// The settings that differ among these candidates, the one across first, then the one down.
 fn varying<'a>(members: &[usize], settings: &'a [Vec<Part>]) -> Vec<&'a str> {
-    let mut varying: Vec<&'a str> = Vec::new();
+    // Of each setting its first value, who has it, and whether all have that one: a sweep may have thousands of configurations.
+    let mut seen: Vec<(&'a str, &'a Value, usize, bool)> = Vec::new();
     for part in members.iter().flat_map(|m| &settings[*m]) {
-        let differs = members
-            .iter()
-            .any(|m| value(settings, *m, &part.name).map(|p| &p.value) != Some(&part.value));
-        if differs && !varying.contains(&part.name.as_str()) {
-            varying.push(&part.name);
+        match seen.iter_mut().find(|(name, ..)| *name == part.name) {
+            Some((_, first, count, differs)) => {
+                *count += 1;
+                *differs |= **first != part.value;
+            }
+            None => seen.push((&part.name, &part.value, 1, false)),
         }
     }
+    let differing =
+        seen.into_iter().filter(|(_, _, count, differs)| *differs || *count < members.len());
+    let mut varying: Vec<&'a str> = differing.map(|(name, ..)| name).collect();
     // Margin down, scale across, as in the papers; then whatever else varies.
     let rank = |name: &str| match name {
         "scale" => 0,

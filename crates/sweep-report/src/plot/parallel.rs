@@ -25,13 +25,16 @@ const STEPS: usize = 5;
 pub fn parallel(report: &Report, index: usize) -> Option<Figure> {
     let dataset = report.datasets.get(index)?;
     let settings: Vec<Vec<Part>> = report.candidates.iter().map(settings).collect();
-    let mut names: Vec<&str> = Vec::new();
+    // A setting that only one loss has, with one value, tells nothing.
+    let mut seen: Vec<(&str, &Value, bool)> = Vec::new();
     for part in settings.iter().flatten() {
-        let differs = || settings.iter().any(|s| value(s, &part.name) != Some(&part.value));
-        if !names.contains(&part.name.as_str()) && differs() {
-            names.push(&part.name);
+        match seen.iter_mut().find(|(name, ..)| *name == part.name) {
+            Some((_, first, differs)) => *differs |= **first != part.value,
+            None => seen.push((&part.name, &part.value, false)),
         }
     }
+    let mut names: Vec<&str> =
+        seen.into_iter().filter(|(.., differs)| *differs).map(|(name, ..)| name).collect();
     let left_out = names.len().saturating_sub(MOST_AXES);
     names.truncate(MOST_AXES);
     let mut rated: Vec<(&Summary, f64)> =
@@ -161,4 +164,38 @@ fn line(c: &mut Canvas, step: usize, points: &[(f64, f64)], tip: &str) {
         d.join("L"),
         escape(tip)
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::study;
+
+    #[test]
+    fn every_configuration_is_a_line_through_the_settings_that_vary() {
+        let losses = "  - softmax\n  - am_softmax: { margin: [0.1, 0.2], scale: [10, 30] }\n";
+        let report = study(losses, "3", "", 60).all(|c, s| 30 + (c * 5 + s) as u32).report();
+        let figure = parallel(&report, 0).unwrap();
+        let svg = figure.inline();
+        assert_eq!(svg.matches("class=\"way w").count(), 5, "{svg}");
+        for axis in [">loss<", ">margin<", ">scale<", ">accuracy, %<"] {
+            assert_eq!(svg.matches(axis).count(), 1, "{axis}");
+        }
+        // Only softmax has it.
+        assert!(!svg.contains("label_smoothing"));
+        // The highest mean is drawn last and darkest.
+        let last = svg.rsplit("class=\"way ").next().unwrap();
+        assert!(
+            last.starts_with("w4\"") && last.contains("am_softmax(margin=0.2,scale=30)"),
+            "{last}"
+        );
+    }
+
+    #[test]
+    fn nothing_is_drawn_of_what_does_not_vary() {
+        let report = study("  - am_softmax: { margin: 0.1, scale: [10, 20, 30] }\n", "3", "", 60)
+            .all(|c, _| 30 + c as u32)
+            .report();
+        assert!(parallel(&report, 0).is_none());
+    }
 }
