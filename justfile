@@ -38,3 +38,9 @@ bench name *args:
 # The chaos test, longer: real processes killed, frozen and cut off
 soak runs="20000":
     SWEEP_CHAOS_RUNS={{runs}} cargo test --release -p sweep-train -p sweep-cli --test chaos -- --nocapture
+
+# The screenshots of the documentation, from the browser tests
+screenshots:
+    ./test.sh tools browser
+    mkdir -p docs/screenshots
+    for name in sweep sweep-dark run run-mistakes workers compare; do cp target/screenshots/$name.png docs/screenshots/; done

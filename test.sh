@@ -2,7 +2,7 @@
 # Everything the project checks, on a machine with a Rust toolchain and a C compiler. Exits non-zero on any failure.
 #
 # The crates without burn are built and tested in dev, whatever holds burn in release only, so that burn compiles once for
-# tests and for the product. One step can be named: ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | readme
+# tests and for the product. One step can be named: ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | browser | readme
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -13,9 +13,11 @@ BURN=(-p sweep-train -p sweep-cli)
 # Property tests try the same cases each time here, so that a failure is a change's own; plain `cargo test` explores new ones.
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
 
+BROWSER=coordinator/tests/browser
+
 step() { printf '\n== %s\n' "$*" >&2; }
 
-# The store's tests drive a real redis-server.
+# The store's tests drive a real redis-server; the browser's a Chromium, through node.
 tools() {
   step "tools"
   if ! command -v "${SWEEP_REDIS_SERVER:-redis-server}" >/dev/null && command -v apt-get >/dev/null; then
@@ -27,6 +29,27 @@ tools() {
     echo "redis-server: $(command -v "${SWEEP_REDIS_SERVER:-redis-server}")"
   else
     echo "SKIPPED: no redis-server here and none could be installed: the tests that need one will say so" >&2
+  fi
+  browser_tools
+}
+
+# Chromium, node 20 or newer (Debian's of before is too old for the driver), and the two packages of the lock file.
+browser_tools() {
+  local sudo="" wanted=()
+  [ "$(id -u)" = 0 ] || sudo="sudo -n"
+  command -v "${SWEEP_CHROMIUM:-chromium}" >/dev/null || wanted+=(chromium)
+  command -v node >/dev/null || wanted+=(nodejs)
+  command -v npm >/dev/null || wanted+=(npm)
+  if [ ${#wanted[@]} -gt 0 ] && command -v apt-get >/dev/null; then
+    { $sudo apt-get update -q && $sudo apt-get install -y -q --no-install-recommends "${wanted[@]}"; } >/dev/null 2>&1 || true
+  fi
+  if command -v npm >/dev/null && [ ! -d "$BROWSER/node_modules/playwright-core" ]; then
+    npm ci --prefix "$BROWSER" --no-audit --no-fund --silent || true
+  fi
+  if command -v "${SWEEP_CHROMIUM:-chromium}" >/dev/null && [ -d "$BROWSER/node_modules/playwright-core" ]; then
+    echo "chromium: $(command -v "${SWEEP_CHROMIUM:-chromium}"), node $(node --version)"
+  else
+    echo "SKIPPED: no chromium, node or its packages here and none could be installed: the browser tests will say so" >&2
   fi
 }
 
@@ -63,11 +86,23 @@ pure() {
 
 product() { step "tests of training and of the command"; cargo test --locked --release "${BURN[@]}"; }
 
+# The dashboard in a real browser. Screenshots go to target/screenshots. What is missing is loud, and with CI=true a failure.
+browser() {
+  step "the dashboard in a browser"
+  if [ ! -d "$BROWSER/node_modules/playwright-core" ]; then
+    echo "SKIPPED: the browser tests lack their packages: ./test.sh tools" >&2
+    [ "${CI:-}" != true ] || return 1
+    return 0
+  fi
+  cargo build --locked --release "${BURN[@]}"
+  node --test --test-concurrency=1 "$BROWSER/dashboard.test.mjs"
+}
+
 readme() { step "every command of the README"; .ci/readme; }
 
 if [ $# -gt 0 ]; then
   for name in "$@"; do "$name"; done
 else
-  tools; fmt; direction; deny; lint; docs; pure; product; readme
+  tools; fmt; direction; deny; lint; docs; pure; product; browser; readme
   printf '\nall checks passed\n'
 fi
