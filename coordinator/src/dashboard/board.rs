@@ -415,7 +415,11 @@ pub(crate) mod tests {
         RunResult {
             end: TrainingEnd::Completed,
             epochs: vec![metrics; 3],
-            validation: Some(Validation { correct, confusion: vec![vec![10, 10], vec![10, 10]] }),
+            validation: Some(Validation {
+                correct,
+                confusion: vec![vec![10, 10], vec![10, 10]],
+                mistakes: None,
+            }),
             device: DeviceKind::Fake,
             seconds: 1.0,
         }
