@@ -70,3 +70,8 @@ images kind="cpu":
 sbom:
     cargo cyclonedx --manifest-path coordinator/Cargo.toml --format json --describe binaries
     cargo cyclonedx --manifest-path crates/sweep-cli/Cargo.toml --format json --describe binaries --features cuda
+# The screenshots of the documentation, from the browser tests
+screenshots:
+    ./test.sh tools browser
+    mkdir -p docs/screenshots
+    for name in sweep sweep-dark run run-mistakes workers compare; do cp target/screenshots/$name.png docs/screenshots/; done

@@ -3,7 +3,7 @@
 #
 # The crates without burn are built and tested in dev, whatever holds burn in release only, so that burn compiles once for
 # tests and for the product. One step can be named:
-# ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | chart | prometheus | readme
+# ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | chart | prometheus | browser | readme
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -13,6 +13,8 @@ BURN=(-p sweep-train -p sweep-cli)
 
 # Property tests try the same cases each time here, so that a failure is a change's own; plain `cargo test` explores new ones.
 export PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1}
+
+BROWSER=coordinator/tests/browser
 
 step() { printf '\n== %s\n' "$*" >&2; }
 
@@ -35,6 +37,7 @@ tools() {
   step "tools"
   redis_tools || skipped "no redis-server here and none could be installed: the tests that need one will say so"
   chart_tools
+  browser_tools || skipped "no chromium, node or its packages here and they could not be installed"
   prometheus_tools || skipped "no prometheus and promtool, or no promql-parser, here and they could not be installed"
 }
 
@@ -66,6 +69,19 @@ chart_tools() {
       (cd "$to/chart" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || rm -rf "$to/chart"
     fi
   fi
+}
+
+# Chromium, node 20 or newer (Debian 12's own is older), and the two packages of the lock file.
+browser_tools() {
+  local wanted=()
+  command -v "${SWEEP_CHROMIUM:-chromium}" >/dev/null || wanted+=(chromium)
+  command -v node >/dev/null || wanted+=(nodejs)
+  command -v npm >/dev/null || wanted+=(npm)
+  [ ${#wanted[@]} = 0 ] || install "${wanted[@]}"
+  if command -v npm >/dev/null && [ ! -d "$BROWSER/node_modules/playwright-core" ]; then
+    npm ci --prefix "$BROWSER" --no-audit --no-fund --silent || true
+  fi
+  command -v "${SWEEP_CHROMIUM:-chromium}" && [ -d "$BROWSER/node_modules/playwright-core" ]
 }
 
 fmt() { step "formatting"; cargo fmt --all --check; }
@@ -133,11 +149,22 @@ prometheus() {
   target/tools/prometheus/bin/python helm/tests/prometheus.py "${CARGO_TARGET_DIR:-target}/release/sweep"
 }
 
+# The dashboard in a real browser. Screenshots go to target/screenshots. What is missing is loud, and with CI=true a failure.
+browser() {
+  step "the dashboard in a browser"
+  if ! browser_tools; then
+    skipped "no chromium, node or its packages here and they could not be installed"
+    return
+  fi
+  cargo build --locked --release "${BURN[@]}"
+  node --test --test-concurrency=1 "$BROWSER/dashboard.test.mjs"
+}
+
 readme() { step "every command of the README"; .ci/readme; }
 
 if [ $# -gt 0 ]; then
   for name in "$@"; do "$name"; done
 else
-  tools; fmt; direction; deny; lint; docs; pure; product; chart; prometheus; readme
+  tools; fmt; direction; deny; lint; docs; pure; product; chart; prometheus; browser; readme
   printf '\nall checks passed\n'
 fi

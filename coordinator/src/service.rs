@@ -235,7 +235,7 @@ pub struct Beside {
 
 impl Beside {
     /// Serves `store` and `blobs` on `listen`; without it on [`DASHBOARD`], or on a free port where that is taken. Tends neither store
-    /// nor blobs: whoever runs the sweep does.
+    /// nor blobs: whoever runs the sweep does. Pictures are those of the packed data sets in `packs`.
     ///
     /// # Errors
     /// [`ServeError::Open`] for an address that others can reach: there are no tokens here. [`ServeError::Listen`],
@@ -243,6 +243,7 @@ impl Beside {
     pub async fn start(
         store: AnyStore,
         blobs: Blobs,
+        packs: &std::path::Path,
         listen: Option<SocketAddr>,
     ) -> Result<Self, ServeError> {
         let asked = listen.unwrap_or(DASHBOARD);
@@ -266,6 +267,7 @@ impl Beside {
             max_blob: 4 << 30,
             stop: stop.clone(),
         });
+        app.pictures.look_in(packs);
         let router = routes::router(&app);
         let (of, listening) = (app.clone(), stop.clone());
         let serving = tokio::spawn(async move {

@@ -17,7 +17,7 @@ use sweep_report::plot::of_run;
 use sweep_store::{Reads, RunDetail, SweepStatus};
 
 pub(crate) use self::attempts::device;
-pub(crate) use self::settings::label;
+pub(crate) use self::settings::{label, sweep_of};
 use super::frame::{Frame, Here, Page};
 use super::pictures::{Absent, Opened};
 use super::session::Viewer;
@@ -48,6 +48,7 @@ pub(crate) struct RunQuery {
 struct Seen {
     run: RunDetail,
     sweeps: Vec<SweepStatus>,
+    label: String,
     /// Its data set as submitted, unless every sweep of it is gone.
     info: Option<DataSetInfo>,
     pictures: Option<Result<Arc<Opened>, Absent>>,
@@ -62,7 +63,7 @@ pub(crate) async fn get(
 ) -> Result<Page, Problem> {
     let seen = Seen::read(&app, runs::detail(&app, &run).await?).await?;
     let ended = seen.run.state.name().is_terminal();
-    let title = format!("{} · seed {}", label(&seen.run.spec), seen.run.spec.seed);
+    let title = format!("{} · seed {}", seen.label, seen.run.spec.seed);
     let refresh = (!ended).then_some(REFRESH);
     let frame = Frame { refresh, ..Frame::still(&title, &viewer, Here::Sweeps) };
     Ok(frame.page(body(&seen, &asked, &title)))
@@ -71,10 +72,11 @@ pub(crate) async fn get(
 impl Seen {
     async fn read(app: &App, run: RunDetail) -> Result<Self, Problem> {
         let of = &run.spec.configuration.dataset;
-        let (mut sweeps, mut info) = (Vec::new(), None);
+        let (mut sweeps, mut info, mut file) = (Vec::new(), None, None);
         for sweep in run.sweeps.iter().take(SWEEPS) {
             let Some((status, document)) = app.store.sweep(sweep).await? else { continue };
             if info.is_none() {
+                file = sweep_of(&document);
                 let mut sets = document.datasets.into_iter();
                 info = sets.find(|set| (set.content, set.split) == (of.content, of.split));
             }
@@ -83,7 +85,8 @@ impl Seen {
         let has_wrong = run.result.as_ref().and_then(|result| result.validation.as_ref());
         let has_wrong = has_wrong.is_some_and(|validation| validation.wrong().next().is_some());
         let pictures = if has_wrong { Some(app.pictures.of(app, &run).await) } else { None };
-        Ok(Self { run, sweeps, info, pictures })
+        let label = label(&run.spec, file.as_ref());
+        Ok(Self { run, sweeps, label, info, pictures })
     }
 
     fn epochs(&self) -> &[EpochMetrics] {
@@ -148,7 +151,7 @@ fn head(seen: &Seen) -> Markup {
         @if let Some((epoch, step)) = diverged {
             p.notes { "Diverged: a loss or gradient was not finite in epoch " (epoch) ", step " (step) ". That is an answer, not a fault." }
         }
-        @if let Some(error) = run.error.as_deref().filter(|_| run.result.is_none()) {
+        @if let Some(error) = last_error(run) {
             p.wrong { "The last error" } pre tabindex="0" { (error) }
         }
         dl.facts {
@@ -171,6 +174,12 @@ fn head(seen: &Seen) -> Markup {
             }
         }
     }
+}
+
+/// What went wrong last, while nothing came of the run.
+fn last_error(run: &RunDetail) -> Option<&str> {
+    let of_attempts = run.attempts.iter().rev().find_map(|attempt| attempt.error.as_deref());
+    run.error.as_deref().or(of_attempts).filter(|_| run.result.is_none())
 }
 
 /// A run's state with a sign, in the colours of a sweep's.

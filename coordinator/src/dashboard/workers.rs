@@ -10,11 +10,12 @@ use serde::Deserialize;
 use sweep_core::dataset::DataSetInfo;
 use sweep_core::ids::{SweepId, Timestamp};
 use sweep_core::lifecycle::Phase;
+use sweep_core::sweep::Sweep;
 use sweep_report::format::{percent, short};
 use sweep_store::{AttemptEnding, Command, Now, Reads, RunDetail, Store, WorkerStatus};
 
 use super::frame::{Frame, Here, Page, scroll};
-use super::run::{device, label, speed, took};
+use super::run::{device, label, speed, sweep_of, took};
 use super::session::{Posted, Viewer, see_other};
 use super::words;
 use crate::service::app::App;
@@ -75,6 +76,7 @@ impl Doing {
 struct Seen {
     slot: WorkerStatus,
     run: Option<RunDetail>,
+    label: String,
     info: Option<DataSetInfo>,
 }
 
@@ -126,22 +128,26 @@ async fn read(app: &App, slots: Vec<WorkerStatus>) -> Result<Vec<Seen>, Problem>
             Some(run) => app.store.run(run).await?,
             None => None,
         };
-        Ok::<_, Problem>(Seen { slot, run, info: None })
+        Ok::<_, Problem>(Seen { slot, run, label: String::new(), info: None })
     });
     let mut seen: Vec<Seen> = Vec::new();
     let mut reading = std::pin::pin!(reading.buffered(AT_ONCE));
     while let Some(one) = reading.next().await {
         seen.push(one?);
     }
-    let mut sets: HashMap<SweepId, Vec<DataSetInfo>> = HashMap::new();
+    let mut sets: HashMap<SweepId, (Vec<DataSetInfo>, Option<Sweep>)> = HashMap::new();
     for one in &mut seen {
         let Some(run) = &one.run else { continue };
         if !sets.contains_key(&run.home) {
-            let document = app.store.sweep(&run.home).await?.map(|(_, document)| document.datasets);
-            sets.insert(run.home.clone(), document.unwrap_or_default());
+            let document = app.store.sweep(&run.home).await?.map(|(_, document)| document);
+            let known = document.map(|document| (sweep_of(&document), document.datasets));
+            let (file, infos) = known.unwrap_or_default();
+            sets.insert(run.home.clone(), (infos, file));
         }
+        let home = sets.get(&run.home);
+        one.label = label(&run.spec, home.and_then(|(_, file)| file.as_ref()));
         let of = &run.spec.configuration.dataset;
-        let mut own = sets.get(&run.home).into_iter().flatten();
+        let mut own = home.into_iter().flat_map(|(infos, _)| infos);
         one.info = own.find(|set| (set.content, set.split) == (of.content, of.split)).cloned();
     }
     Ok(seen)
@@ -185,7 +191,7 @@ fn row(one: &Seen, at: usize, seen: &[Seen], viewer: &Viewer, now: Timestamp) ->
             td { (device(slot.device)) }
             td {
                 @if let Some(run) = run {
-                    a href={ "/runs/" (run.id) } { (run.spec.configuration.dataset.name) " · " (label(&run.spec)) " · seed " (run.spec.seed) }
+                    a href={ "/runs/" (run.id) } { (run.spec.configuration.dataset.name) " · " (one.label) " · seed " (run.spec.seed) }
                 } @else { "—" }
             }
             td.number { @if let Some(run) = run { (epochs.len()) " of " (run.spec.configuration.training.epochs) } @else { "—" } }

@@ -63,7 +63,7 @@ async fn a_run_shows_its_settings_curves_mistakes_and_attempts() {
             "epoch 2: validation ",
             "taken for",
             "with a result",
-            "none (the fake trainer of tests)",
+            "none (fake)",
             "Wilson",
         ] {
             assert!(text.contains(holds), "no `{holds}` in {text}");

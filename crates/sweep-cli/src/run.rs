@@ -37,7 +37,7 @@ pub(crate) fn run(args: &RunArgs, global: &Global) -> Result<Ended> {
     let blobs = Blobs::directory(&home.blobs()).context("cannot open the directory of blobs")?;
     // One runtime to the end: a store's connections live in the runtime that made them.
     let (view, interrupted) = stored::block_on(async {
-        let trained = train(args, &loaded, trainers, &policy, &store, blobs).await?;
+        let trained = train(args, &loaded, trainers, &policy, &store, blobs, &home).await?;
         let view = View::read(&store, &trained.id).await?;
         let interrupted = trained.interrupted && !view.status.is_done();
         if !interrupted {
@@ -71,6 +71,7 @@ async fn train(
     policy: &Policy,
     store: &AnyStore,
     blobs: Blobs,
+    home: &Home,
 ) -> Result<Trained> {
     let (id, _) = coordinator::submit(store, &loaded.sweep, &loaded.plan).await?;
     let mut status = watch::status(store, &id).await?;
@@ -81,7 +82,7 @@ async fn train(
         }
         status = watch::status(store, &id).await?;
     }
-    let dashboard = dashboard(args, store, &blobs).await?;
+    let dashboard = dashboard(args, store, &blobs, home).await?;
     let seen_at = dashboard
         .as_ref()
         .map(|beside| format!(" · dashboard http://{}/sweeps/{id}", beside.address()));
@@ -140,11 +141,16 @@ async fn train(
 }
 
 /// The pages of this store while the sweep trains. Without an address asked for, a machine that gives none is no reason not to train.
-async fn dashboard(args: &RunArgs, store: &AnyStore, blobs: &Blobs) -> Result<Option<Beside>> {
+async fn dashboard(
+    args: &RunArgs,
+    store: &AnyStore,
+    blobs: &Blobs,
+    home: &Home,
+) -> Result<Option<Beside>> {
     if args.no_dashboard {
         return Ok(None);
     }
-    match Beside::start(store.clone(), blobs.clone(), args.listen).await {
+    match Beside::start(store.clone(), blobs.clone(), &home.cache(), args.listen).await {
         Ok(beside) => Ok(Some(beside)),
         Err(error @ ServeError::Open { .. }) => Err(WrongInput::error(format!(
             "{error}; `sweep run` has none: a coordinator with tokens shows a sweep to others"

@@ -10,11 +10,21 @@ function patch(element, markup) {
   const open = [...element.querySelectorAll("details")].map((one) => one.open);
   const focused = element.contains(document.activeElement) ? document.activeElement.id : "";
   const scrolls = [...element.querySelectorAll(".scroll")].map((one) => one.scrollLeft);
+  const sorted = [...element.querySelectorAll("table[data-sortable]")].map((one) => {
+    const heading = one.querySelector("[aria-sort]");
+    return heading && { column: heading.cellIndex, down: heading.getAttribute("aria-sort") === "descending" };
+  });
   element.innerHTML = markup;
   element.querySelectorAll("details").forEach((one, i) => { if (open[i]) one.open = true; });
   element.querySelectorAll(".scroll").forEach((one, i) => { one.scrollLeft = scrolls[i] || 0; });
   if (focused) document.getElementById(focused)?.focus();
   enrich(element);
+  element.querySelectorAll("table[data-sortable]").forEach((one, i) => {
+    const heading = sorted[i] && one.tHead?.rows[one.tHead.rows.length - 1]?.cells[sorted[i].column];
+    if (!heading) return;
+    heading.setAttribute("aria-sort", sorted[i].down ? "descending" : "ascending");
+    sort(one, sorted[i].column, sorted[i].down);
+  });
 }
 
 /** Whether a person is in the middle of something there that a patch would take away. */

@@ -14,7 +14,7 @@ pub(crate) fn device(kind: DeviceKind) -> &'static str {
     match kind {
         DeviceKind::Cpu => "CPU",
         DeviceKind::Cuda => "CUDA",
-        DeviceKind::Fake => "none (the fake trainer of tests)",
+        DeviceKind::Fake => "none (fake)",
     }
 }
 

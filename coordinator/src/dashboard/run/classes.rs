@@ -108,9 +108,9 @@ fn per_class(confusion: &[Vec<u32>], info: &DataSetInfo) -> Markup {
         "Accuracy of each class",
         &html! {
             table data-sortable {
-                caption { "Share of each class that was right, with the 95 % Wilson interval of this one run." }
+                caption { "Images of each class and the share that was right, with the 95 % Wilson interval of this one run." }
                 thead { tr {
-                    th scope="col" { "Class" } th scope="col" .number { "Training images" } th scope="col" .number { "Validation images" } th scope="col" .number { "Right" }
+                    th scope="col" { "Class" } th scope="col" .number { "Training" } th scope="col" .number { "Validation" } th scope="col" .number { "Right" }
                     th scope="col" .number { "Accuracy, %" } th scope="col" .number { "Interval" }
                 } }
                 tbody {

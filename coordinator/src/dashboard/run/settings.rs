@@ -4,9 +4,30 @@ use maud::{Markup, html};
 use serde_json::Value;
 use sweep_core::dataset::DataSetInfo;
 use sweep_core::run::RunSpec;
+use sweep_core::sweep::{Candidate, Document, Sweep};
+use sweep_core::training::Training;
+
+/// What tables of the sweep call the run's configuration; without the sweep, the loss with all its hyperparameters.
+pub(crate) fn label(spec: &RunSpec, sweep: Option<&Sweep>) -> String {
+    let of = &spec.configuration;
+    let is_it = |candidate: &&Candidate| {
+        // The file may leave the size to the data set.
+        let training =
+            Training { image_size: of.training.image_size, ..candidate.training.clone() };
+        candidate.loss == of.loss && candidate.model == of.model && training == of.training
+    };
+    let known = sweep.and_then(|sweep| sweep.candidates().iter().find(is_it));
+    known.map_or_else(|| loss(spec), |candidate| candidate.label.clone())
+}
+
+/// The sweep file of a document; `None` where this version refuses it.
+pub(crate) fn sweep_of(document: &Document) -> Option<Sweep> {
+    let sweep = Sweep::parse(&document.text, &document.file).ok()?;
+    Some(sweep.with_weights(&document.weights))
+}
 
 /// The loss with its hyperparameters: `am_softmax(margin=0.2,scale=10)`.
-pub(crate) fn label(spec: &RunSpec) -> String {
+fn loss(spec: &RunSpec) -> String {
     let loss = serde_json::to_value(&spec.configuration.loss).unwrap_or_default();
     match &loss {
         Value::Object(tagged) if tagged.len() == 1 => {
