@@ -58,7 +58,7 @@ Ctrl-C saves the running trainings; the same command goes on from there. A secon
   sweep plan my_sweep.yaml
   sweep plan my_sweep.yaml --defaults     the file with every default written out")]
     Plan(PlanArgs),
-    /// Parse and validate a sweep file and its data sets; exit code 2 when something is wrong
+    /// Parse and validate a sweep file and its data sets, fetching nothing; exit code 2 when something is wrong
     #[command(after_help = "Examples:
   sweep check my_sweep.yaml
   sweep check sweeps/quickstart.yaml my_sweep.yaml")]
@@ -101,6 +101,15 @@ Ctrl-C saves the running trainings; the same command goes on from there. A secon
   sweep report --from-table sweeps/study_published.yaml
                                           what a published table of single runs supports")]
     Report(ReportArgs),
+    /// From a finished sweep over learning rates on inner splits, write the one that judges each loss at its own rate
+    #[command(after_help = "Examples:
+  sweep run sweeps/learning_rate_choice.yaml
+  sweep choose sweeps/learning_rate_choice.yaml --seeds 10 -o sweeps/learning_rate_chosen.yaml
+  sweep run sweeps/learning_rate_chosen.yaml
+
+The same results choose the same rates. A loss gets the rate with the highest mean accuracy over the data sets, of equal ones the
+smallest, and none that diverged. No image and no seed that judges takes part in the choice.")]
+    Choose(ChooseArgs),
     /// Runs and epochs as CSV or JSON
     #[command(after_help = "Examples:
   sweep export quickstart --format csv > runs.csv
@@ -451,6 +460,18 @@ pub(crate) struct ReportArgs {
     /// Print the report as one JSON document on stdout as well
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ChooseArgs {
+    /// The sweep file whose results choose; its data sets are inner splits (NAME_inner)
+    pub(crate) file: PathBuf,
+    /// Seeds of the sweep that judges: 1 to N
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub(crate) seeds: u64,
+    /// Where it goes, in the folder of the first [default: standard output]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

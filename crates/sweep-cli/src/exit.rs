@@ -3,6 +3,8 @@
 
 use std::process::ExitCode;
 
+use sweep_data::LoadError;
+use sweep_data::fetch::FetchError;
 use sweep_store::{Refusal, StoreError};
 
 /// How a command that did not fail ended.
@@ -46,6 +48,13 @@ pub(crate) fn code(error: &anyhow::Error) -> ExitCode {
     let of = |cause: &(dyn std::error::Error + 'static)| {
         if cause.is::<WrongInput>() {
             return Some(2);
+        }
+        let fetched = match cause.downcast_ref::<LoadError>() {
+            Some(LoadError::Fetch(error)) => Some(error),
+            _ => cause.downcast_ref::<FetchError>(),
+        };
+        if fetched.is_some_and(FetchError::is_unreachable) {
+            return Some(4);
         }
         match cause.downcast_ref::<StoreError>()? {
             StoreError::Coordinator { why: Refusal::Wrong, .. } => Some(2),

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use sweep_core::sweep::{Plan, Sweep};
-use sweep_data::{DataSet, Fetching, Opening};
+use sweep_data::{DataSet, Fetching, LoadError, Opening};
 
 use crate::exit::WrongInput;
 use crate::{progress, weights};
@@ -14,6 +14,52 @@ pub(crate) struct Loaded {
     pub(crate) sweep: Sweep,
     pub(crate) plan: Plan,
     pub(crate) datasets: Vec<DataSet>,
+}
+
+/// A sweep file, checked as far as that needs no download.
+pub(crate) struct Looked {
+    pub(crate) sweep: Sweep,
+    /// `None` where something is not here yet.
+    pub(crate) plan: Option<Plan>,
+    /// What is not here yet, for people.
+    pub(crate) lacking: Vec<String>,
+}
+
+/// As [`load`], but nothing is fetched.
+///
+/// # Errors
+/// As [`load`].
+pub(crate) fn look(file: &Path) -> Result<Looked> {
+    let base = base(file);
+    let sweep = parse(file)?;
+    let mut lacking: Vec<String> =
+        weights::to_fetch(&sweep, base).map(|name| format!("weights {name}")).collect();
+    // Files of weights that are here are read, and refused, with the others.
+    let sweep = if lacking.is_empty() { weights::read(sweep, base)? } else { sweep };
+    let mut infos = Vec::new();
+    for reference in sweep.datasets() {
+        let opening = Opening { offline: true, ..Opening::default() };
+        match DataSet::load_with(reference, base, &opening) {
+            Ok(set) => infos.push(set.info().clone()),
+            Err(LoadError::NotFetched { url, bytes }) => {
+                let size = bytes
+                    .map_or("of a size that its manifest does not say".to_owned(), |b| {
+                        format!("{:.1} MB", b as f64 / 1e6)
+                    });
+                lacking.push(format!("data set {reference}, {size}, from {url}"));
+            }
+            Err(error) => return Err(refused(error)),
+        }
+    }
+    let plan = match lacking.is_empty() {
+        true => Some(sweep.plan(&infos).map_err(WrongInput::error)?),
+        false => None,
+    };
+    Ok(Looked { sweep, plan, lacking })
+}
+
+fn refused(error: LoadError) -> anyhow::Error {
+    if error.is_input() { WrongInput::error(error) } else { error.into() }
 }
 
 /// Reads and checks `file` and the data sets it names.
@@ -55,5 +101,5 @@ pub(crate) fn dataset(reference: &str, base: &Path) -> Result<DataSet> {
     let opening = Opening { progress: &report, ..Opening::default() };
     let set = DataSet::load_with(reference, base, &opening);
     bar.finish();
-    set.map_err(|error| if error.is_input() { WrongInput::error(error) } else { error.into() })
+    set.map_err(refused)
 }

@@ -7,6 +7,7 @@
 mod args;
 mod change;
 mod check;
+mod choose;
 mod client;
 mod config;
 mod data;
@@ -67,6 +68,7 @@ fn command(cli: &Cli) -> Result<Ended> {
         Command::Logs(args) => inspect::logs(args, global),
         Command::Compare(args) => report::compare(args, global),
         Command::Report(args) => report::report(args, global),
+        Command::Choose(args) => choose::choose(args, global),
         Command::Export(args) => report::export(args, global),
         Command::Retry(args) => change::retry(args, global),
         Command::Cancel(args) => change::cancel(args, global),

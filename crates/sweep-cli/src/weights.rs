@@ -37,6 +37,12 @@ pub(crate) fn read(sweep: Sweep, base: &Path) -> Result<Sweep> {
     Ok(sweep.with_weights(&found))
 }
 
+/// The weights of `sweep` that [`read`] would fetch.
+pub(crate) fn to_fetch(sweep: &Sweep, base: &Path) -> impl Iterator<Item = String> {
+    let names = sweep.weights_to_read().into_iter();
+    names.filter(move |name| is_address(name) && !path_of(name, base).exists())
+}
+
 /// The files behind the weights of `plan`; published ones are fetched once, and verified by the digits in their names.
 ///
 /// # Errors

@@ -61,6 +61,15 @@ pub enum LoadError {
     #[cfg(feature = "fetch")]
     #[error(transparent)]
     Fetch(#[from] crate::fetch::FetchError),
+    /// Its archive is not here yet, and nothing was to be downloaded.
+    #[cfg(feature = "fetch")]
+    #[error("not here yet; it would be fetched from {url}")]
+    NotFetched {
+        /// Where from, without secrets.
+        url: String,
+        /// How long the archive is, where the manifest says so.
+        bytes: Option<u64>,
+    },
     /// Reading failed. Retrying may help.
     #[error("{path}: {error}")]
     Io {

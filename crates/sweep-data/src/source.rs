@@ -39,11 +39,13 @@ pub struct Opening<'a> {
     pub cache: Option<&'a Path>,
     /// Told how far a download has come.
     pub progress: &'a (dyn Fn(Fetching<'_>) + Sync),
+    /// Whether nothing is downloaded; then what is not here yet is [`LoadError::NotFetched`].
+    pub offline: bool,
 }
 
 impl Default for Opening<'_> {
     fn default() -> Self {
-        Self { instead: None, cache: None, progress: &|_| {} }
+        Self { instead: None, cache: None, progress: &|_| {}, offline: false }
     }
 }
 
@@ -242,6 +244,12 @@ fn downloaded(
 ) -> Result<PathBuf, LoadError> {
     let path = download_path(cache, url);
     if !path.is_file() {
+        if opening.offline {
+            return Err(LoadError::NotFetched {
+                url: crate::fetch::shown(url),
+                bytes: known.bytes,
+            });
+        }
         let limit = known.bytes.unwrap_or(MAX_DOWNLOAD_BYTES);
         crate::fetch::file(url, known.sha256, &path, limit, opening.progress)?;
     }
