@@ -1,7 +1,7 @@
 //! Times whole runs in one slot or several and prints one JSON line: what `bench/slots` compares.
 //!
 //! `bench_slots SLOTS THREADS RUNS FIRST_SEED [DEVICE [MANIFEST IMAGES BACKBONE SIDE BATCH EPOCHS]]`: SLOTS threads, each with its own
-//! trainer of THREADS threads, train RUNS runs each, of the seeds from FIRST_SEED on; digits with the quickstart's settings unless
+//! trainer of THREADS threads, train RUNS runs each, of the seeds from `FIRST_SEED` on; digits with the quickstart's settings unless
 //! a manifest and the folder of its pictures are given. Besides the time of the wall it prints the CPU time of the process (Linux), which
 //! a loaded machine changes less, and a digest of each result.
 
