@@ -112,18 +112,25 @@ fn a_run_is_the_same_alone_and_after_others() {
 }
 
 #[test]
-fn a_run_is_the_same_in_two_slots_at_once_and_with_more_threads() {
+fn a_run_is_the_same_in_two_and_four_slots_at_once_and_with_more_threads() {
     let (_, packed) = digits();
-    let runs = [digits_run(SOFTMAX, 3, 1), adam_run()];
+    let runs = [
+        digits_run(SOFTMAX, 3, 1),
+        adam_run(),
+        digits_run(Loss::Cosine {}, 2, 1),
+        digits_run(SOFTMAX, 2, 2),
+    ];
     let alone: Vec<_> = runs.iter().map(|run| unbroken(run, &packed, 1).without_times()).collect();
-    let at_once: Vec<_> = std::thread::scope(|scope| {
-        let slots: Vec<_> = runs
-            .iter()
-            .map(|run| scope.spawn(|| unbroken(run, &packed, 1).without_times()))
-            .collect();
-        slots.into_iter().map(|slot| slot.join().unwrap()).collect()
-    });
-    assert_eq!(at_once, alone);
+    for slots in [2, 4] {
+        let at_once: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = runs[..slots]
+                .iter()
+                .map(|run| scope.spawn(|| unbroken(run, &packed, 1).without_times()))
+                .collect();
+            threads.into_iter().map(|slot| slot.join().unwrap()).collect()
+        });
+        assert_eq!(at_once, alone[..slots], "{slots} slots");
+    }
     let two_threads: Vec<_> =
         runs.iter().map(|run| unbroken(run, &packed, 2).without_times()).collect();
     assert_eq!(two_threads, alone);
