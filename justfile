@@ -31,7 +31,7 @@ docs:
 many:
     cargo test --release -p sweep-store --test redis_many -- --ignored --nocapture
 
-# A benchmark by name: decode, overhead, queue, stats
+# A benchmark by name: decode, overhead, queue, scale, stats
 bench name *args:
     bench/{{name}}/run {{args}}
 

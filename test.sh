@@ -2,7 +2,8 @@
 # Everything the project checks, on a machine with a Rust toolchain and a C compiler. Exits non-zero on any failure.
 #
 # The crates without burn are built and tested in dev, whatever holds burn in release only, so that burn compiles once for
-# tests and for the product. One step can be named: ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | chart | readme
+# tests and for the product. One step can be named:
+# ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | prometheus | chart | readme
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -29,6 +30,7 @@ tools() {
     echo "SKIPPED: no redis-server here and none could be installed: the tests that need one will say so" >&2
   fi
   chart_tools >&2
+  prometheus_tools || echo "SKIPPED: no prometheus and promtool, or no promql-parser, here and they could not be installed" >&2
 }
 
 # Tools that look at the chart, pinned in helm/tests, below target/tools.
@@ -44,6 +46,19 @@ chart_tools() {
       (cd "$to/chart" && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error) || rm -rf "$to/chart"
     fi
   fi
+}
+
+# Debian's prometheus brings promtool; the parser of its expressions comes from Python's package index.
+prometheus_tools() {
+  if ! type -P promtool prometheus >/dev/null && command -v apt-get >/dev/null; then
+    local sudo=""
+    [ "$(id -u)" = 0 ] || sudo="sudo -n"
+    { $sudo apt-get update -q && $sudo apt-get install -y -q --no-install-recommends prometheus; } >/dev/null 2>&1 || true
+  fi
+  if [ ! -x target/tools/prometheus/bin/python ] || ! target/tools/prometheus/bin/python -c 'import promql_parser, yaml' 2>/dev/null; then
+    { python3 -m venv target/tools/prometheus && target/tools/prometheus/bin/pip install --quiet -r helm/tests/requirements-prometheus.txt; } >/dev/null 2>&1 || true
+  fi
+  type -P promtool prometheus >/dev/null && target/tools/prometheus/bin/python -c 'import promql_parser, yaml' 2>/dev/null
 }
 
 fmt() { step "formatting"; cargo fmt --all --check; }
@@ -88,11 +103,31 @@ chart() {
   cargo test --locked -p chart-tests
 }
 
+# Rules, runbooks, dashboards; then a real Prometheus beside the real services.
+prometheus() {
+  step "metrics, rules and dashboards, by a real Prometheus"
+  if ! prometheus_tools; then
+    echo "SKIPPED: no prometheus and promtool, or no promql-parser, here and they could not be installed" >&2
+    [ "${CI:-}" != true ]
+    return
+  fi
+  promtool check rules helm/sweep/rules/rules.yaml
+  promtool test rules helm/sweep/rules/rules_test.yaml
+  target/tools/prometheus/bin/python helm/tests/lint.py
+  if ! command -v "${SWEEP_REDIS_SERVER:-redis-server}" >/dev/null; then
+    echo "SKIPPED: no redis-server for a Prometheus beside the services" >&2
+    [ "${CI:-}" != true ]
+    return
+  fi
+  cargo build --locked --release "${BURN[@]}" --bins
+  target/tools/prometheus/bin/python helm/tests/prometheus.py "${CARGO_TARGET_DIR:-target}/release/sweep"
+}
+
 readme() { step "every command of the README"; .ci/readme; }
 
 if [ $# -gt 0 ]; then
   for name in "$@"; do "$name"; done
 else
-  tools; fmt; direction; deny; lint; docs; pure; product; chart; readme
+  tools; fmt; direction; deny; lint; docs; pure; product; prometheus; chart; readme
   printf '\nall checks passed\n'
 fi

@@ -38,6 +38,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 pub use tokens::{Role, TOKEN_MIN, Tokens, TokensError};
+pub use upkeep::check_durability;
 
 use app::{App, Given};
 use metrics::{Metrics, Timed};

@@ -48,6 +48,9 @@ pub(crate) async fn hold(
     stop: &CancellationToken,
 ) -> Result<Held, WorkerError> {
     let began = Instant::now();
+    if let Some(wait) = lease.waited {
+        context.metrics.waited(wait);
+    }
     let batch = u64::from(lease.spec.configuration.training.batch_size);
     let attempt = Arc::new(Attempt::new(context.metrics.clone(), batch));
     let mut holder = Holder {
@@ -254,7 +257,10 @@ impl Holder<'_> {
                     Order::Continue => {}
                     Order::Yield => self.stop(Stopped::Yielding),
                     Order::Cancel => self.stop(Stopped::Cancelled),
-                    Order::Lost => self.stop(Stopped::Lost),
+                    Order::Lost => {
+                        self.context.metrics.late("beat");
+                        self.stop(Stopped::Lost);
+                    }
                 }
                 return true;
             }
@@ -366,6 +372,9 @@ impl Holder<'_> {
     fn after(&mut self, outcome: &Outcome, told: Told, took: Duration) {
         let metrics = &self.context.metrics;
         metrics.attempt(if told == Told::Stale { "stale" } else { label(outcome) });
+        if told == Told::Stale {
+            metrics.late("finish");
+        }
         if told != Told::Applied {
             return;
         }

@@ -11,6 +11,7 @@ mod checkpoints;
 mod crash;
 pub mod fake;
 mod finish;
+mod gpu;
 mod hold;
 mod inputs;
 mod metrics;
@@ -25,6 +26,7 @@ mod worker;
 
 pub use cache::CacheOptions;
 pub use inputs::Inputs;
+pub use metrics::every_metric;
 pub use monitor::Monitor;
 pub use thread::TrainerFactory;
 pub use worker::{Options, Worker, WorkerError};

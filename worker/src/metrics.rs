@@ -2,7 +2,7 @@
 //!
 //! Labels are small closed sets, never ids or texts of errors.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prometheus::{
     Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
@@ -10,6 +10,8 @@ use prometheus::{
 };
 use sweep_core::run::RunSpec;
 use sweep_core::training::Mode;
+
+use crate::gpu::{Gpus, Reading};
 
 /// Epochs and runs last from a second to half a day: 1 s, then 2.5 · 2^k.
 fn run_buckets() -> Vec<f64> {
@@ -58,12 +60,17 @@ const OUTCOMES: [&str; 7] =
 /// The store's calls that a worker makes, as labels.
 pub(crate) const CALLS: [&str; 4] = ["lease", "beat", "finish", "sweep"];
 
+/// Words to the store that a lost lease makes late, as labels.
+const LATE: [&str; 2] = ["beat", "finish"];
+
 /// One worker's numbers in a registry of its own.
 pub(crate) struct Metrics {
     registry: Registry,
     slots: IntGaugeVec,
     attempts: IntCounterVec,
     runs: HistogramVec,
+    queue_wait: Histogram,
+    stale: IntCounterVec,
     /// Epochs trained.
     pub(crate) epochs: IntCounter,
     epoch_seconds: Histogram,
@@ -80,6 +87,8 @@ pub(crate) struct Metrics {
     pub(crate) cache_bytes: IntGauge,
     /// How long the store took to answer.
     pub(crate) calls: HistogramVec,
+    /// What the machine's GPUs say.
+    pub(crate) gpus: Gpus,
 }
 
 impl Metrics {
@@ -101,6 +110,19 @@ impl Metrics {
                 &["loss", "mode"],
             )
             .expect(VALID),
+            queue_wait: Histogram::with_opts(
+                HistogramOpts::new(
+                    "sweep_queue_wait_seconds",
+                    "From the submission of a run's sweep to the run's first lease",
+                )
+                .buckets(run_buckets()),
+            )
+            .expect(VALID),
+            stale: counters(
+                "sweep_stale_reports_total",
+                "Beats and ends of attempts that the store refused because their lease was lost",
+                "op",
+            ),
             epochs: counter("sweep_worker_epochs_total", "Epochs trained"),
             epoch_seconds: Histogram::with_opts(
                 HistogramOpts::new("sweep_worker_epoch_duration_seconds", "Time of an epoch")
@@ -135,6 +157,7 @@ impl Metrics {
                 &["op"],
             )
             .expect(VALID),
+            gpus: Gpus::new(),
             registry,
         };
         metrics.register();
@@ -144,6 +167,9 @@ impl Metrics {
         metrics.slots.with_label_values(&[SlotState::Idle.as_str()]).set(i64::from(slots));
         for outcome in OUTCOMES {
             metrics.attempts.with_label_values(&[outcome]);
+        }
+        for word in LATE {
+            metrics.stale.with_label_values(&[word]);
         }
         for call in CALLS {
             metrics.calls.with_label_values(&[call]);
@@ -159,11 +185,14 @@ impl Metrics {
         );
         let revision = option_env!("SWEEP_REVISION").unwrap_or("unknown");
         build.with_label_values(&["worker", env!("CARGO_PKG_VERSION"), revision]).set(1);
-        let collectors: [Box<dyn prometheus::core::Collector>; 14] = [
+        let collectors: [Box<dyn prometheus::core::Collector>; 17] = [
             Box::new(build),
             Box::new(self.slots.clone()),
             Box::new(self.attempts.clone()),
             Box::new(self.runs.clone()),
+            Box::new(self.queue_wait.clone()),
+            Box::new(self.stale.clone()),
+            Box::new(self.gpus.clone()),
             Box::new(self.epochs.clone()),
             Box::new(self.epoch_seconds.clone()),
             Box::new(self.trained.clone()),
@@ -192,13 +221,27 @@ impl Metrics {
         self.attempts.with_label_values(&[outcome]).inc();
     }
 
+    /// A run was leased for the first time, so long after its sweep was submitted.
+    pub(crate) fn waited(&self, wait: Duration) {
+        self.queue_wait.observe(wait.as_secs_f64());
+    }
+
+    /// The store refused a word (`beat`, `finish`), for the lease was lost.
+    pub(crate) fn late(&self, word: &'static str) {
+        debug_assert!(LATE.contains(&word), "a closed set: {word}");
+        self.stale.with_label_values(&[word]).inc();
+    }
+
     /// The result of a run was accepted.
     pub(crate) fn run(&self, run: &RunSpec, took: Duration) {
         let mode = match run.configuration.training.mode {
             Mode::Full => "full",
             Mode::Head => "head",
         };
-        let loss = run.configuration.loss.name();
+        self.took(run.configuration.loss.name(), mode, took);
+    }
+
+    fn took(&self, loss: &str, mode: &str, took: Duration) {
         self.runs.with_label_values(&[loss, mode]).observe(took.as_secs_f64());
     }
 
@@ -213,6 +256,15 @@ impl Metrics {
     pub(crate) fn page(&self) -> String {
         TextEncoder::new().encode_to_string(&self.registry.gather()).unwrap_or_default()
     }
+}
+
+/// A page on which every metric of a worker has a series, those of GPUs included: what `docs/metrics.md` is written from.
+pub fn every_metric() -> String {
+    let metrics = Metrics::new(1);
+    metrics.took("softmax", "full", Duration::from_secs(1));
+    let reading = Reading { gpu: 0, busy: Some(0.5), memory: Some((1, 2)), celsius: Some(40) };
+    metrics.gpus.take_in(Instant::now(), vec![reading]);
+    metrics.page()
 }
 
 /// Why making a metric cannot fail.

@@ -42,6 +42,8 @@ impl Monitor {
         listener: TcpListener,
         stop: CancellationToken,
     ) -> std::io::Result<()> {
+        #[cfg(feature = "nvml")]
+        self.metrics.gpus.watch();
         let (metrics, ready) = (self.clone(), self);
         let pages = Router::new()
             .route("/healthz", get(async || "ok\n"))

@@ -1,15 +1,19 @@
-//! Everything Prometheus sees of a coordinator; `docs/http.md` lists it. One registry per service, none global.
+//! Everything Prometheus sees of a coordinator; `docs/metrics.md` lists it, written by `documented`. One registry per service, none global.
 //!
 //! Gauges describe the store as it was at the last snapshot (`snapshot`), read every 5 s and not at a scrape; once it is older than a
 //! minute they are absent, never 0. Counters follow the store's events (`counting`) and miss what happens while no coordinator runs.
-//! `admitted` bounds the sweeps that have series of their own, `timed` measures the store.
+//! `admitted` bounds the sweeps that have series of their own, `configurations` reads their runs, `timed` measures the store.
 
 mod admitted;
+mod configurations;
 mod counting;
+#[cfg(test)]
+mod documented;
 mod snapshot;
 mod timed;
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGaugeVec, Opts, Registry,
@@ -43,6 +47,7 @@ pub(crate) struct Parts {
     expirations: IntCounter,
     /// What the gauges show.
     shown: Arc<Mutex<Shown>>,
+    begun: Instant,
 }
 
 /// What the gauges show.
@@ -93,6 +98,7 @@ impl Metrics {
                 "Leases that were reaped because their worker fell silent",
             )?,
             shown: shown.clone(),
+            begun: Instant::now(),
             registry,
         };
         let build = IntGaugeVec::new(

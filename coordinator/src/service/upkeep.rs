@@ -15,11 +15,11 @@ const COLLECT: Duration = Duration::from_secs(3600);
 /// How long the store may take to tell its settings.
 const SETTINGS: Duration = Duration::from_secs(10);
 
-/// Warns of a store that may lose data, refuses one that drops it on purpose.
+/// Warns of a store that may lose data, refuses one that drops it on purpose. For every program that works on one.
 ///
 /// # Errors
 /// [`ServeError::Unsafe`]. A store that cannot be reached yet is no error: `/readyz` tells.
-pub(crate) async fn check_durability(store: &AnyStore) -> Result<(), ServeError> {
+pub async fn check_durability(store: &AnyStore) -> Result<(), ServeError> {
     let told = tokio::time::timeout(SETTINGS, store.durability()).await;
     let warnings = match told {
         Ok(Ok(warnings)) => warnings,

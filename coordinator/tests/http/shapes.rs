@@ -93,6 +93,9 @@ async fn metrics_say_what_the_api_says() {
         until(format!("sweep_runs_finished_total{{state=\"succeeded\",sweep=\"{label}\"}}"), 6.0).await;
         until("sweep_runs_wanted".to_owned(), 0.0).await;
         until(format!("sweep_runs{{state=\"succeeded\",sweep=\"{label}\"}}"), 6.0).await;
+        let configurations = |name: &str| format!("sweep_configurations{name}{{sweep=\"{label}\"}}");
+        until(configurations("_complete"), 2.0).await;
+        until(configurations(""), 2.0).await;
         let seen = series(world).await;
         let answered = "sweep_http_request_duration_seconds_count{method=\"POST\",route=\"/api/v1/sweeps\",status=\"2xx\"}";
         assert_eq!(seen.get(answered), Some(&1.0));

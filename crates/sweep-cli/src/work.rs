@@ -62,15 +62,7 @@ pub(crate) fn worker(args: &WorkerArgs, global: &Global) -> Result<Ended> {
         if !coordinator::wait_for(&store, &stop).await? {
             return Ok(Ended::Done);
         }
-        let unsafe_settings: Vec<_> = store.durability().await?;
-        for warning in &unsafe_settings {
-            if warning.refuse {
-                return Err(WrongInput::error(format!(
-                    "store {store} must not be used: {warning}"
-                )));
-            }
-            tracing::warn!("store {store}: {warning}");
-        }
+        coordinator::service::check_durability(&store).await.map_err(WrongInput::error)?;
         eprintln!(
             "worker {} · store {name} · {} · {} slots",
             worker.name(),

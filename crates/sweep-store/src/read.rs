@@ -51,6 +51,11 @@ impl SweepStatus {
     pub fn is_done(&self) -> bool {
         self.sealed && self.counts.unfinished() == 0
     }
+
+    /// When its present runs came: its newest complete submission, or its beginning while none is complete.
+    pub fn submitted(&self) -> Timestamp {
+        self.submissions.last().map_or(self.created, |submission| submission.at)
+    }
 }
 
 /// Runs by state.

@@ -152,6 +152,8 @@ pub struct Lease {
     pub previous: Option<CheckpointPointer>,
     /// How long the lease stands without a beat.
     pub ttl: Duration,
+    /// How long the run stood in line: from [`crate::SweepStatus::submitted`] of the sweep that pays. Of the first attempt only.
+    pub waited: Option<Duration>,
 }
 
 /// What a beat carries besides life.

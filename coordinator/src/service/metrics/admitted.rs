@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use sweep_core::ids::SweepId;
 use sweep_store::{SweepState, SweepStatus};
 
+use super::configurations::Configurations;
+
 /// Unfinished sweeps with series of their own.
 const UNFINISHED: usize = 50;
 /// With those that ended a short while ago.
@@ -26,8 +28,10 @@ pub(crate) struct Place {
     pub(crate) label: String,
     /// When it was first seen ended, seconds.
     ended: Option<u64>,
-    /// Last epoch or result, ms since 1970.
-    pub(crate) progress: Option<i64>,
+    /// Last epoch or result, or when it was first seen; ms since 1970.
+    pub(crate) progress: i64,
+    /// Once its runs have been read.
+    pub(super) configurations: Option<Configurations>,
 }
 
 /// Labels that came and went.
@@ -38,8 +42,9 @@ pub(crate) struct Turnover {
 }
 
 impl Admitted {
-    /// Takes in new sweeps and drops old ones; `sweeps` newest first, `now` in seconds of any clock that only grows.
-    pub(crate) fn update(&mut self, sweeps: &[SweepStatus], now: u64) -> Turnover {
+    /// Takes in new sweeps and drops old ones; `sweeps` newest first, `now` in seconds of any clock that only grows, `at` in ms since
+    /// 1970.
+    pub(crate) fn update(&mut self, sweeps: &[SweepStatus], now: u64, at: i64) -> Turnover {
         let mut turnover = Turnover::default();
         for sweep in sweeps {
             if let Some(place) = self.sweeps.get_mut(&sweep.id) {
@@ -75,7 +80,8 @@ impl Admitted {
             }
             let label = label(sweep);
             turnover.came.push(label.clone());
-            self.sweeps.insert(sweep.id.clone(), Place { label, ended: None, progress: None });
+            let place = Place { label, ended: None, progress: at, configurations: None };
+            self.sweeps.insert(sweep.id.clone(), place);
             unfinished += 1;
         }
         turnover
@@ -89,8 +95,20 @@ impl Admitted {
     /// Notes that one of its runs got on.
     pub(crate) fn progressed(&mut self, sweep: &SweepId, at: i64) {
         if let Some(place) = self.sweeps.get_mut(sweep) {
-            place.progress = place.progress.max(Some(at));
+            place.progress = place.progress.max(at);
         }
+    }
+
+    /// Notes what its runs said.
+    pub(super) fn counted(&mut self, sweep: &SweepId, configurations: Configurations) {
+        if let Some(place) = self.sweeps.get_mut(sweep) {
+            place.configurations = Some(configurations);
+        }
+    }
+
+    /// Whether a further unfinished sweep would be shown.
+    pub(super) fn has_room(&self) -> bool {
+        self.sweeps.values().filter(|place| place.ended.is_none()).count() < UNFINISHED
     }
 }
 
@@ -135,35 +153,35 @@ pub(crate) mod tests {
     fn the_newest_unfinished_sweeps_are_shown_and_stay_until_an_hour_after_their_end() {
         let mut admitted = Admitted::default();
         let all: Vec<_> = (0..200).rev().map(|number| sweep(number, 1)).collect();
-        let turnover = admitted.update(&all, 0);
+        let turnover = admitted.update(&all, 0, 0);
         assert_eq!((turnover.came.len(), turnover.went.len()), (50, 0));
         assert!(admitted.get(&all[0].id).is_some() && admitted.get(&all[50].id).is_none());
         assert_eq!(turnover.came[0].len(), 40 + 1 + 6);
         // A newer one finds no place while none of them has ended.
         let mut more = all.clone();
         more.insert(0, sweep(200, 1));
-        assert_eq!(admitted.update(&more, 5), Turnover::default());
+        assert_eq!(admitted.update(&more, 5, 0), Turnover::default());
         // All end: their series stay, later ones come.
         for sweep in &mut more[1..51] {
             sweep.counts.queued = 0;
         }
-        let turnover = admitted.update(&more, 10);
+        let turnover = admitted.update(&more, 10, 0);
         assert_eq!(
             (turnover.came.len(), turnover.went.len()),
             (50, 36),
             "never more than 64 at a time"
         );
-        let turnover = admitted.update(&more, 10 + KEPT + 1);
+        let turnover = admitted.update(&more, 10 + KEPT + 1, 0);
         assert_eq!((turnover.came.len(), turnover.went.len()), (0, 14));
-        assert_eq!(admitted.update(&[], 20 + KEPT).went.len(), 50);
+        assert_eq!(admitted.update(&[], 20 + KEPT, 0).went.len(), 50);
     }
 
     #[test]
     fn a_sweep_that_is_retried_is_unfinished_again() {
         let mut admitted = Admitted::default();
-        admitted.update(&[sweep(1, 1)], 0);
-        admitted.update(&[sweep(1, 0)], 10);
-        admitted.update(&[sweep(1, 1)], 20);
-        assert_eq!(admitted.update(&[sweep(1, 0)], 15 + KEPT), Turnover::default());
+        admitted.update(&[sweep(1, 1)], 0, 0);
+        admitted.update(&[sweep(1, 0)], 10, 0);
+        admitted.update(&[sweep(1, 1)], 20, 0);
+        assert_eq!(admitted.update(&[sweep(1, 0)], 15 + KEPT, 0), Turnover::default());
     }
 }

@@ -9,6 +9,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::Metrics;
 use super::admitted::Turnover;
+use super::snapshot::look;
 use crate::service::app::App;
 use crate::service::feed::News;
 
@@ -31,6 +32,12 @@ async fn counting(app: &App) {
     loop {
         match news.recv().await {
             Ok(News::Event(event)) => {
+                if app.metrics.is_news(&event) {
+                    // Its series must be there before its first run ends.
+                    if let Err(error) = look(app).await {
+                        tracing::warn!(%error, "the store cannot be looked at for a new sweep");
+                    }
+                }
                 if let Some((run, sweeps)) = app.metrics.hear(&event, &mut training) {
                     why(app, &run, &sweeps).await;
                 }
@@ -95,8 +102,19 @@ impl Metrics {
         }
     }
 
+    /// Whether an event tells of a sweep that should have series and has none.
+    pub(super) fn is_news(&self, event: &Event) -> bool {
+        let EventKind::Submitted { sweep } = &event.kind else { return false };
+        let shown = self.shown();
+        shown.admitted.get(sweep).is_none() && shown.admitted.has_room()
+    }
+
     /// Counts an event; the run and its sweeps when an attempt of it ended without a result.
-    fn hear(&self, event: &Event, training: &mut HashSet<RunId>) -> Option<(RunId, Vec<SweepId>)> {
+    pub(super) fn hear(
+        &self,
+        event: &Event,
+        training: &mut HashSet<RunId>,
+    ) -> Option<(RunId, Vec<SweepId>)> {
         let mut shown = self.shown();
         match &event.kind {
             EventKind::Epoch { sweeps, .. } => {

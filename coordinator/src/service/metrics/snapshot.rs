@@ -11,6 +11,7 @@ use sweep_core::lifecycle::StateName;
 use sweep_store::{Demand, Reads, StoreError, SweepState, SweepStatus, WorkerStatus};
 
 use super::admitted::is_over;
+use super::configurations::Looks;
 use super::{Broken, Metrics, Shown};
 use crate::service::app::App;
 
@@ -28,13 +29,13 @@ const SLOTS: [&str; 4] = ["idle", "busy", "draining", "silent"];
 pub(crate) struct Snapshot {
     at: Instant,
     time: SystemTime,
-    sweeps: Vec<SweepStatus>,
+    pub(super) sweeps: Vec<SweepStatus>,
     demand: Demand,
     workers: Vec<WorkerStatus>,
 }
 
 impl Snapshot {
-    async fn take(store: &impl Reads) -> Result<Self, StoreError> {
+    pub(super) async fn take(store: &impl Reads) -> Result<Self, StoreError> {
         let sweeps = store.sweeps().await?;
         let demand = store.demand().await?;
         let workers = store.workers().await?;
@@ -44,15 +45,14 @@ impl Snapshot {
 
 /// Looks at the store every few seconds until the stop.
 pub(crate) async fn watch(app: &App) {
-    let begun = Instant::now();
+    let mut looks = Looks::default();
     loop {
-        match Snapshot::take(&app.store).await {
-            Ok(snapshot) => {
-                app.metrics.take_in(snapshot, begun.elapsed().as_secs(), app.feed.listeners())
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the store cannot be looked at for its metrics; trying again")
-            }
+        let mut looked = look(app).await;
+        if looked.is_ok() {
+            looked = looks.update(app).await;
+        }
+        if let Err(error) = looked {
+            tracing::warn!(%error, "the store cannot be looked at for its metrics; trying again")
         }
         tokio::select! {
             () = tokio::time::sleep(EVERY) => {}
@@ -61,10 +61,19 @@ pub(crate) async fn watch(app: &App) {
     }
 }
 
+/// Looks at the store once.
+pub(super) async fn look(app: &App) -> Result<(), StoreError> {
+    let snapshot = Snapshot::take(&app.store).await?;
+    let now = app.metrics.0.begun.elapsed().as_secs();
+    app.metrics.take_in(snapshot, now, app.feed.listeners());
+    Ok(())
+}
+
 impl Metrics {
-    fn take_in(&self, snapshot: Snapshot, now: u64, subscribers: usize) {
+    pub(super) fn take_in(&self, snapshot: Snapshot, now: u64, subscribers: usize) {
         let mut shown = self.shown();
-        let turnover = shown.admitted.update(&snapshot.sweeps, now);
+        let at = since_1970(snapshot.time).as_millis() as i64;
+        let turnover = shown.admitted.update(&snapshot.sweeps, now, at);
         shown.snapshot = Some(snapshot);
         // The counter of events listens, too.
         shown.subscribers = subscribers.saturating_sub(1);
@@ -90,6 +99,9 @@ struct Families {
     runs: IntGaugeVec,
     leasable: IntGaugeVec,
     wanted: IntGauge,
+    oldest: Gauge,
+    configurations: IntGaugeVec,
+    complete: IntGaugeVec,
     progress: GaugeVec,
     slots: IntGaugeVec,
     snapshot: Gauge,
@@ -116,8 +128,23 @@ impl Families {
                 "sweep_runs_wanted",
                 "Slots that could work now, as /api/v1/demand says",
             )?,
+            oldest: Gauge::new(
+                "sweep_oldest_leasable_run_age_seconds",
+                "Since the submission of the longest waiting sweep with a run that a worker may lease now; 0 without",
+            )?,
+            configurations: IntGaugeVec::new(
+                of("sweep_configurations", "Configurations of a sweep"),
+                &["sweep"],
+            )?,
+            complete: IntGaugeVec::new(
+                of("sweep_configurations_complete", "Configurations of which every run has ended"),
+                &["sweep"],
+            )?,
             progress: GaugeVec::new(
-                of("sweep_last_progress_timestamp_seconds", "Last epoch or result"),
+                of(
+                    "sweep_last_progress_timestamp_seconds",
+                    "Last epoch or result; before the first, when this coordinator first saw the sweep",
+                ),
                 &["sweep"],
             )?,
             slots: IntGaugeVec::new(
@@ -141,6 +168,9 @@ impl Families {
             &self.runs,
             &self.leasable,
             &self.wanted,
+            &self.oldest,
+            &self.configurations,
+            &self.complete,
             &self.progress,
             &self.slots,
             &self.snapshot,
@@ -162,8 +192,12 @@ impl Families {
                             .set(count);
                     }
                     self.leasable.with_label_values(&[&place.label]).set(leasable(sweep));
-                    if let Some(at) = place.progress {
-                        self.progress.with_label_values(&[&place.label]).set(at as f64 / 1000.0);
+                    let progress = place.progress as f64 / 1000.0;
+                    self.progress.with_label_values(&[&place.label]).set(progress);
+                    if let Some(found) = place.configurations {
+                        let label = &[&place.label];
+                        self.configurations.with_label_values(label).set(found.all.into());
+                        self.complete.with_label_values(label).set(found.complete.into());
                     }
                 }
                 None if is_over(sweep) => {}
@@ -185,8 +219,11 @@ impl Families {
         }
         self.overflow.set(overflow);
         self.wanted.set(i64::from(snapshot.demand.wanted));
-        let now = snapshot.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        self.snapshot.set(now.as_secs_f64());
+        let now = since_1970(snapshot.time);
+        let waiting = snapshot.sweeps.iter().filter(|sweep| leasable(sweep) > 0);
+        if let Some(oldest) = waiting.map(|sweep| sweep.submitted().0).min() {
+            self.oldest.set((now.as_millis() as i64 - oldest).max(0) as f64 / 1000.0);
+        }
         for state in SLOTS {
             self.slots.with_label_values(&[state]).set(0);
         }
@@ -201,6 +238,10 @@ impl Families {
             self.slots.with_label_values(&[state]).inc();
         }
     }
+}
+
+fn since_1970(time: SystemTime) -> Duration {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// What a worker could lease of a sweep now. A run that several sweeps share counts for each.
@@ -230,6 +271,9 @@ impl Collector for Gauges {
         let Ok(families) = Families::new() else { return Vec::new() };
         let shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         families.subscribers.set(shown.subscribers as i64);
+        if let Some(snapshot) = &shown.snapshot {
+            families.snapshot.set(since_1970(snapshot.time).as_secs_f64());
+        }
         match &shown.snapshot {
             Some(snapshot) if snapshot.at.elapsed() < STALE => {
                 families.fill(&shown, snapshot);
@@ -240,17 +284,21 @@ impl Collector for Gauges {
                     .filter(|family| !family.get_metric().is_empty())
                     .collect()
             }
-            _ => families.subscribers.collect(),
+            // The time of the last look says why the rest is missing.
+            Some(_) => [families.subscribers.collect(), families.snapshot.collect()].concat(),
+            None => families.subscribers.collect(),
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::admitted::tests::sweep;
+    use super::super::configurations::Configurations;
     use super::*;
+    use sweep_core::ids::Timestamp;
 
-    fn snapshot(sweeps: Vec<SweepStatus>) -> Snapshot {
+    pub(in super::super) fn snapshot(sweeps: Vec<SweepStatus>) -> Snapshot {
         let demand = Demand { wanted: 7, ..Demand::default() };
         Snapshot {
             at: Instant::now(),
@@ -299,5 +347,50 @@ mod tests {
         let text = metrics.text().unwrap();
         assert!(!text.contains("sweep_runs_wanted") && !text.contains("sweep_runs{"), "{text}");
         assert!(text.contains("sweep_event_subscribers 0"));
+        assert!(text.contains("\nsweep_store_snapshot_timestamp_seconds "), "why it is missing");
+    }
+
+    #[test]
+    fn the_oldest_run_is_that_of_a_sweep_that_could_be_leased() {
+        let metrics = Metrics::new().unwrap();
+        let age = |sweeps| {
+            metrics.take_in(Snapshot { time: at(100), ..snapshot(sweeps) }, 0, 1);
+            let text = metrics.text().unwrap();
+            let line =
+                text.lines().find(|line| line.starts_with("sweep_oldest_leasable_run")).unwrap();
+            line.split_once(' ').unwrap().1.parse::<f64>().unwrap()
+        };
+        let with = |seconds: i64, queued, state| SweepStatus {
+            created: Timestamp(seconds * 1000),
+            state,
+            ..sweep(seconds as u32, queued)
+        };
+        assert_eq!(age(vec![]), 0.0);
+        let paused = with(10, 1, SweepState::Paused);
+        let ended = with(20, 0, SweepState::Active);
+        let (one, two) = (with(60, 1, SweepState::Active), with(90, 1, SweepState::Active));
+        assert_eq!(age(vec![two, one, ended, paused]), 40.0);
+    }
+
+    fn at(seconds: u64) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn configurations_are_absent_until_they_were_read_and_progress_begins_with_the_first_look() {
+        let metrics = Metrics::new().unwrap();
+        let status = sweep(1, 1);
+        metrics.take_in(Snapshot { time: at(50), ..snapshot(vec![status.clone()]) }, 0, 1);
+        let text = metrics.text().unwrap();
+        assert!(!text.contains("sweep_configurations"), "{text}");
+        assert!(
+            text.contains("\"} 50\n") && text.contains("sweep_last_progress_timestamp_seconds{")
+        );
+        metrics.shown().admitted.counted(&status.id, Configurations { all: 3, complete: 2 });
+        let text = metrics.text().unwrap();
+        for (name, value) in [("sweep_configurations{", 3), ("sweep_configurations_complete{", 2)] {
+            let line = text.lines().find(|line| line.starts_with(name)).unwrap();
+            assert!(line.ends_with(&format!(" {value}")), "{line}");
+        }
     }
 }

@@ -256,6 +256,10 @@ impl Store for Redis {
             checkpoint: row.state.checkpoint,
             previous: row.state.previous,
             ttl: policy.ttl,
+            waited: match found.text(5)? {
+                "" => None,
+                _ => Some(Duration::from_millis(found.number(5)?)),
+            },
         })))
     }
 

@@ -113,7 +113,21 @@ fn describe(
         checkpoint: run.state.checkpoint,
         previous: run.state.previous,
         ttl: policy.ttl,
+        waited: waited(step, run)?,
     })
+}
+
+/// How long a first attempt's run stood in line.
+fn waited(step: &Step<'_>, run: &RunRow) -> Result<Option<Duration>, StoreError> {
+    let Phase::Leased { since, .. } = run.state.phase else { return Ok(None) };
+    if run.state.tally.attempts != 1 {
+        return Ok(None);
+    }
+    let mut statement = step.conn.prepare_cached(
+        "SELECT coalesce(json_extract(submissions, '$[#-1].at'), created) FROM sweep WHERE id = ?1",
+    )?;
+    let submitted: i64 = statement.query_row([run.home.as_str()], |found| found.get(0))?;
+    Ok(Some(Duration::from_millis(u64::try_from(since.0 - submitted).unwrap_or(0))))
 }
 
 pub(super) fn is_drained(step: &Step<'_>, worker: &str) -> Result<bool, StoreError> {

@@ -36,6 +36,28 @@ pub(crate) async fn the_same_wish_gets_the_same_lease<S: Store>(h: Harness<S>) {
     assert_ne!(h.ask(&h.wish("w")).await, first);
 }
 
+pub(crate) async fn a_first_lease_says_how_long_its_run_waited<S: Store>(h: Harness<S>) {
+    h.submit(&sweep("a"), &runs(0..2)).await;
+    h.step_clock(7.5);
+    let wish = h.wish("w");
+    let first = h.ask(&wish).await;
+    let Leased::Lease(lease) = &first else { panic!("a lease") };
+    assert_eq!(lease.waited, Some(Duration::from_millis(7500)));
+    assert_eq!(h.status(&sweep("a").id).await.submitted(), h.at().plus(-7500));
+    // Asked again the answer is the same, and what has trained before did not wait from the submission.
+    h.step_clock(1.0);
+    assert_eq!(h.ask(&wish).await, first);
+    h.finish(lease, &retry(0)).await;
+    let again = h.lease("w").await;
+    assert_eq!((again.attempt.0, again.waited), (2, None));
+    // Given up and wanted again it waits anew.
+    h.order(&Command::Cancel(sweep("a").id)).await;
+    h.step_clock(60.0);
+    h.submit(&sweep("a"), &runs(0..2)).await;
+    h.step_clock(2.0);
+    assert_eq!(h.lease("v").await.waited, Some(Duration::from_secs(2)));
+}
+
 pub(crate) async fn a_wish_sent_again_after_the_end_is_a_new_one<S: Store>(h: Harness<S>) {
     h.submit(&sweep("a"), &runs(0..2)).await;
     let wish = h.wish("w");

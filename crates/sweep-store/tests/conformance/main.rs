@@ -60,6 +60,7 @@ macro_rules! backends {
             leases::{
                 a_run_is_leased_once_and_its_result_kept,
                 the_same_wish_gets_the_same_lease,
+                a_first_lease_says_how_long_its_run_waited,
                 a_wish_sent_again_after_the_end_is_a_new_one,
                 fences_grow_even_when_the_clock_goes_back,
                 an_idle_slot_waits_until_the_next_run_is_due,

@@ -33,6 +33,7 @@ pub(crate) struct ModelSweep {
     walk: bool,
     retry: bool,
     skipped: u32,
+    submitted: i64,
 }
 
 #[derive(Default)]
@@ -179,6 +180,7 @@ impl Model {
     }
 
     pub(crate) fn submit(&mut self, new: &NewSweep, runs: &[Run]) -> Submitted {
+        let now = self.now;
         let sweep = self.sweeps.entry(new.id.clone()).or_insert_with(|| ModelSweep {
             state: SweepState::Active,
             members: BTreeMap::new(),
@@ -192,9 +194,11 @@ impl Model {
             walk: false,
             retry: false,
             skipped: 0,
+            submitted: now,
         });
         if sweep.state == SweepState::Cancelled {
             (sweep.state, sweep.walk, sweep.retry) = (SweepState::Active, true, false);
+            sweep.submitted = now;
         }
         let mut submitted = Submitted::default();
         for run in runs {
@@ -376,6 +380,9 @@ impl Model {
     fn describe(&self, id: &RunId, policy: &Policy) -> Leased {
         let run = &self.runs[id];
         let tally = run.state.tally;
+        let Phase::Leased { since, .. } = run.state.phase else { panic!("a lease is described") };
+        let waited = u64::try_from(since.0 - self.sweeps[&run.home].submitted).unwrap_or(0);
+        let waited = (tally.attempts == 1).then(|| Duration::from_millis(waited));
         Leased::Lease(Box::new(Lease {
             run: id.clone(),
             fence: tally.fence.unwrap(),
@@ -386,6 +393,7 @@ impl Model {
             checkpoint: run.state.checkpoint,
             previous: run.state.previous,
             ttl: policy.ttl,
+            waited,
         }))
     }
 

@@ -1,6 +1,6 @@
 -- The next run by band, fair share and order, for a slot that asks; and a little maintenance, so that no daemon is needed.
 --
--- Reply: { 'lease', run id, packed run, spec, its configuration as JSON }
+-- Reply: { 'lease', run id, packed run, spec, its configuration as JSON, ms from its sweep's submission or '' after a first attempt }
 --        { 'nothing', '1' when the worker is being drained, ms until the next run is due or '' }
 
 local a = args({
@@ -23,7 +23,13 @@ end
 
 local function granted(id, run)
   local spec = redis.call('HGET', K.spec, id)
-  return done({ 'lease', id, pack(run, RUN), spec, configuration(spec) })
+  local waited = ''
+  if run.attempts == 1 then
+    local h = head(run.home)
+    local submitted = tonumber(string.match(h.submissions, '.*"at":(%d+)')) or h.created
+    waited = digits(math.max(run.since - submitted, 0))
+  end
+  return done({ 'lease', id, pack(run, RUN), spec, configuration(spec), waited })
 end
 
 -- The lease that the lost reply to the same wish gave, if it still stands.
