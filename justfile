@@ -51,7 +51,7 @@ checkov:
     # 11 a limit of CPU throttles training; 15, 43 digests are set at release; 21 the namespace is the release's choice;
     # 35 a store's whole URL, where an operator brings it in a Secret of theirs
     for leg in first-try full spot; do
-        target/tools/bin/helm template r helm/sweep -n demo -f helm/sweep/ci/$leg-values.yaml > target/$leg.yaml
+        target/tools/bin/helm template r helm/sweep -n demo --skip-tests -f helm/sweep/ci/$leg-values.yaml > target/$leg.yaml
         target/checkov/bin/checkov --quiet --compact --skip-download --framework kubernetes -f target/$leg.yaml \
             --skip-check CKV_K8S_11,CKV_K8S_15,CKV_K8S_21,CKV_K8S_35,CKV_K8S_43
     done

@@ -56,7 +56,7 @@ fn records(plan: &Plan, right: impl Fn(usize, usize, u64) -> Option<u32>) -> Vec
                 Some(_) => TrainingEnd::Completed,
                 None => TrainingEnd::Diverged { epoch: 2, step: 7 },
             };
-            let validation = Some(Validation { correct, confusion: Vec::new() });
+            let validation = Some(Validation { correct, confusion: Vec::new(), mistakes: None });
             let (epochs, device) = (Vec::new(), DeviceKind::Cpu);
             RunRecord {
                 run: run.clone(),
