@@ -198,7 +198,18 @@ async fn coordinator(of: Arc<Shared>, number: usize) {
 }
 
 /// What the server says of itself.
-async fn used(url: &str) -> Result<(f64, f64, f64, f64), redis::RedisError> {
+struct Used {
+    /// CPU seconds of its main thread, and of all.
+    main: f64,
+    all: f64,
+    /// Bytes held; bytes in and out so far.
+    memory: f64,
+    traffic: f64,
+    /// Calls and seconds of each command that clients sent.
+    commands: BTreeMap<String, (f64, f64)>,
+}
+
+async fn used(url: &str) -> Result<Used, redis::RedisError> {
     let client = redis::Client::open(url.split('?').next().unwrap_or(url))?;
     let mut connection = client.get_multiplexed_async_connection().await?;
     let info: String = redis::cmd("INFO").arg("everything").query_async(&mut connection).await?;
@@ -206,14 +217,20 @@ async fn used(url: &str) -> Result<(f64, f64, f64, f64), redis::RedisError> {
         let value = info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         value.and_then(|value| value.trim().parse::<f64>().ok()).unwrap_or(f64::NAN)
     };
+    let command = |line: &str| {
+        let (name, numbers) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let mut numbers = numbers.split([',', '=']);
+        let calls = numbers.next()?.parse().ok()?;
+        Some((name.to_owned(), (calls, numbers.nth(1)?.parse::<f64>().ok()? / 1e6)))
+    };
     let cpu = |part: &str| number(&format!("used_cpu_{part}"));
-    let received = number("total_net_input_bytes") + number("total_net_output_bytes");
-    Ok((
-        cpu("user_main_thread") + cpu("sys_main_thread"),
-        cpu("user") + cpu("sys"),
-        number("used_memory"),
-        received,
-    ))
+    Ok(Used {
+        main: cpu("user_main_thread") + cpu("sys_main_thread"),
+        all: cpu("user") + cpu("sys"),
+        memory: number("used_memory"),
+        traffic: number("total_net_input_bytes") + number("total_net_output_bytes"),
+        commands: info.lines().filter_map(command).collect(),
+    })
 }
 
 /// Sweeps with room for all runs that the fleet can end in this time, submitted in pieces.
@@ -254,12 +271,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let store = (0..connections).map(|_| AnyStore::open(url)).collect::<Result<Vec<_>, _>>()?;
     let ramp = RUN.div_f64(faster).as_secs_f64();
-    let runs =
-        if idle { 0 } else { (f64::from(workers) * ((seconds + ramp) / ramp * 1.3 + 2.0)) as u32 };
+    let runs = if idle {
+        0
+    } else {
+        (f64::from(workers) * ((seconds + 1.25 * ramp) / ramp * 1.2 + 2.0)) as u32
+    };
     if runs > 0 {
         submit(&store[0], runs).await?;
     }
-    let (.., empty, _) = used(url).await?;
+    let empty = used(url).await?.memory;
     let of = Arc::new(Shared {
         store,
         policy,
@@ -280,7 +300,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for number in 0..COORDINATORS {
         tasks.spawn(coordinator(of.clone(), number as usize));
     }
-    tokio::time::sleep(Duration::from_secs_f64(ramp)).await;
+    // Until the last ones have begun and the first ones' runs, the longest included, have ended.
+    tokio::time::sleep(Duration::from_secs_f64(ramp * 1.25)).await;
 
     let before = used(url).await?;
     let finished = of.finished.load(Ordering::Relaxed);
@@ -303,7 +324,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let calls: usize = answers.values().map(Vec::len).sum();
     let per_second = calls as f64 / took;
     let wanted = if idle { 0.0 } else { f64::from(workers) / (RUN.as_secs_f64() / faster) };
-    let core = (after.0 - before.0) / took;
+    let core = (after.main - before.main) / took;
     println!(
         "{workers} workers, {faster}x, {took:.0} s measured, {connections} connections, {}",
         if idle { "nothing to do" } else { "runs of 60 s" }
@@ -314,15 +335,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     );
     println!(
         "server: {core:.3} cores in its main thread, {:.3} in all; {:.0} us per call; {:.0} calls/s per core",
-        (after.1 - before.1) / took,
+        (after.all - before.all) / took,
         1e6 * core / per_second,
         per_second / core
     );
     println!(
         "server memory: {:.0} MiB ({:.0} before the fleet came); {:.1} MB/s in and out",
-        after.2 / 1048576.0,
+        after.memory / 1048576.0,
         empty / 1048576.0,
-        (after.3 - before.3) / took / 1e6
+        (after.traffic - before.traffic) / took / 1e6
     );
     println!(
         "failed {}  lost or stale {}  this client: {:.2} cores, timers at most {:.0} ms late",
@@ -340,6 +361,18 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             at(0.5),
             at(0.99),
             at(1.0)
+        );
+    }
+    for name in ["evalsha", "hgetall", "zrange", "xread", "xrange"] {
+        let of = |used: &Used| used.commands.get(name).copied().unwrap_or_default();
+        let ((calls, spent), (calls_before, spent_before)) = (of(&after), of(&before));
+        let (calls, spent) = (calls - calls_before, spent - spent_before);
+        // Those that scripts call are counted, too, and inside the script's time.
+        println!(
+            "  {name:<8} {:>8.1}/s  {:>8.0} us each  {:.3} cores",
+            calls / took,
+            1e6 * spent / calls.max(1.0),
+            spent / took
         );
     }
     tasks.abort_all();
