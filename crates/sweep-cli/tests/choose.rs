@@ -1,7 +1,5 @@
 //! A learning rate per loss, chosen on inner splits by one command and judged by the next.
 
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
-
 mod common;
 
 use common::Place;
