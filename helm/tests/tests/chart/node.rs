@@ -117,7 +117,7 @@ pub(crate) struct Node {
     confined: bool,
 }
 
-/// Inside a mount namespace of its own: a root that holds what distroless images do (libraries, certificates), devices, and the binary that is the first argument.
+/// Inside a mount namespace of its own: a root that holds what an image does (libraries, certificates), devices, and the binary that is the first argument.
 const PREPARE: &str = "set -euo pipefail
 sealed() { for dir; do if touch $dir/x 2>/dev/null; then echo $dir can be written >&2; exit 97; fi; done; }
 mount --make-rprivate /
