@@ -39,7 +39,7 @@ pub struct Opening<'a> {
     pub cache: Option<&'a Path>,
     /// Told how far a download has come.
     pub progress: &'a (dyn Fn(Fetching<'_>) + Sync),
-    /// Whether nothing is downloaded; then what is not here yet is [`LoadError::NotFetched`].
+    /// Whether nothing is downloaded; then what is not here yet is `LoadError::NotFetched` (feature `fetch`).
     pub offline: bool,
 }
 
