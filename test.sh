@@ -146,7 +146,7 @@ prometheus() {
     return
   fi
   cargo build --locked --release "${BURN[@]}" --bins
-  target/tools/prometheus/bin/python helm/tests/prometheus.py "${CARGO_TARGET_DIR:-target}/release/sweep"
+  timeout --kill-after=10 900 target/tools/prometheus/bin/python helm/tests/prometheus.py "${CARGO_TARGET_DIR:-target}/release/sweep"
 }
 
 # The dashboard in a real browser. Screenshots go to target/screenshots. What is missing is loud, and with CI=true a failure.
@@ -157,7 +157,7 @@ browser() {
     return
   fi
   cargo build --locked --release "${BURN[@]}"
-  node --test --test-concurrency=1 "$BROWSER/dashboard.test.mjs"
+  timeout --kill-after=10 900 node --test --test-concurrency=1 "$BROWSER/dashboard.test.mjs"
 }
 
 readme() { step "every command of the README"; .ci/readme; }

@@ -33,7 +33,7 @@ before(async () => {
 
 after(async () => {
   await world?.stop();
-  browser?.close();
+  await browser?.close();
 });
 
 const clean = (page) => assert.deepEqual(page.faults.list, []);
@@ -179,7 +179,8 @@ test("a running run and its worker are followed, and the worker is drained", { t
 test("configurations of two sweeps are compared", { timeout: 2 * PATIENCE }, async () => {
   const other = await world.submit("angular", file("angular", { seeds: 5, losses: "[softmax, hinge]" }));
   const worker = await world.work("fake", 2);
-  await world.until(other, (s) => s.counts.succeeded === 10);
+  // Verdicts are spoken of ended sweeps; `margins` may have had runs to repeat.
+  for (const id of [other, done]) await world.until(id, ({ counts }) => counts.queued + counts.leased + counts.delayed === 0);
   await worker.kill();
   const context = await browser.open();
   const page = await watched(context, world);

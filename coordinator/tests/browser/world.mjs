@@ -145,11 +145,20 @@ export class World {
 export async function browse() {
   const profile = mkdtempSync(join(tmpdir(), "sweep-chromium-"));
   const flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
-  const open = (options = {}) =>
-    chromium.launchPersistentContext(mkdtempSync(join(profile, "p-")), {
+  const opened = [];
+  const open = async (options = {}) => {
+    const context = await chromium.launchPersistentContext(mkdtempSync(join(profile, "p-")), {
       executablePath: browserPath, headless: true, args: flags, viewport: { width: 1280, height: 900 }, acceptDownloads: true, ...options,
     });
-  return { open, close: () => rmSync(profile, { recursive: true, force: true }) };
+    opened.push(context);
+    return context;
+  };
+  // A test that failed has left its window open, and an open one keeps this process alive.
+  const close = async () => {
+    await Promise.allSettled(opened.map((context) => context.close()));
+    rmSync(profile, { recursive: true, force: true });
+  };
+  return { open, close };
 }
 
 /** A page that notes every console error and every request to elsewhere. `quiet` while the coordinator is down on purpose. */
