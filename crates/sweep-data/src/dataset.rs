@@ -1,11 +1,13 @@
 //! A manifest and its files → a [`DataSet`]: checked, labelled, split, with the digests that name its runs.
 //!
-//! Loading reads every file once for its sha256 and its header. It decodes only where a policy looks at pictures
-//! (`on_error: skip`, `duplicates` other than `warn`); [`crate::pack`] decodes for training, [`mod@crate::audit`] for a report.
+//! Loading reads every file for its sha256 and its header, once until it changes (`stat_cache`). It decodes only where a policy
+//! looks at pictures (`on_error: skip`, `duplicates` other than `warn`); [`crate::pack`] decodes for training, [`mod@crate::audit`] for a report.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use sweep_core::canonical;
 use sweep_core::dataset::DataSetInfo;
 use sweep_core::ids::Digest;
@@ -22,6 +24,7 @@ use crate::parallel;
 use crate::part::Part;
 use crate::source::{self, Opening, Origin};
 use crate::split::{self, Candidate};
+use crate::stat_cache::{Stamp, StatCache};
 use crate::suggest::hint;
 use crate::table::{self, Rows};
 
@@ -173,7 +176,8 @@ impl DataSet {
             }
             _ => {
                 let (manifest, root, labelled) = layout::fitting(manifest, &origin.folder)?;
-                let mut set = Self::from_files(manifest, root.clone(), labelled, inner)?;
+                let cache = opening.cache_folder();
+                let mut set = Self::from_files(manifest, root.clone(), labelled, inner, &cache)?;
                 let layout = set.manifest.layout_in_use().map(str::to_owned);
                 set.origin = Some(Origin { folder: root, layout, ..origin });
                 return Ok(set);
@@ -271,20 +275,34 @@ impl DataSet {
         root: PathBuf,
         labelled: Labelled,
         inner: bool,
+        cache: &Path,
     ) -> Result<Self, LoadError> {
         let Labelled { classes, files } = labelled;
-        let looks = parallel::map(files.len(), parallel::available(), |i| {
-            look(&manifest, &root, &files[i].path)
-        });
+        let how = format!("{PIXELS_VERSION} {:?} {:?}", manifest.decode, manifest.duplicates);
+        let known = StatCache::<Seen>::open(cache, &root, &how);
+        let looks =
+            parallel::map(files.len(), parallel::available(), |i| -> Result<_, LoadError> {
+                let path = &files[i].path;
+                let stamp = Stamp::of(&root.join(path));
+                let look = match known.seen(path, stamp) {
+                    Some(seen) => Look::Picture(*seen),
+                    None => look(&manifest, &root, path)?,
+                };
+                Ok((look, stamp))
+            });
         let (mut scanned, mut skipped) = (Vec::new(), Vec::new());
+        let mut remembered = HashMap::new();
         for (file, look) in files.into_iter().zip(looks) {
             match look? {
-                Look::Picture { sha256, equal, bytes, format } => {
+                (Look::Picture(seen), stamp) => {
+                    let Seen { sha256, equal, bytes, format } = seen;
+                    remembered.extend(stamp.map(|stamp| (file.path.clone(), (stamp, seen))));
                     scanned.push(Scanned { file, row: 0, sha256, equal, bytes, format });
                 }
-                Look::Skip(reason) => skipped.push(Skipped { path: file.path, reason }),
+                (Look::Skip(reason), _) => skipped.push(Skipped { path: file.path, reason }),
             }
         }
+        known.keep(remembered);
         Self::assembled(manifest, classes, scanned, skipped, Pixels::Files(root), inner)
     }
 
@@ -376,8 +394,17 @@ impl DataSet {
 
 /// What a first look at a file finds.
 enum Look {
-    Picture { sha256: Sha256, equal: [u8; 32], bytes: u64, format: Format },
+    Picture(Seen),
     Skip(String),
+}
+
+/// What is kept of a look at a picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Seen {
+    sha256: Sha256,
+    equal: [u8; 32],
+    bytes: u64,
+    format: Format,
 }
 
 fn look(manifest: &Manifest, root: &Path, path: &str) -> Result<Look, LoadError> {
@@ -408,7 +435,7 @@ fn look(manifest: &Manifest, root: &Path, path: &str) -> Result<Look, LoadError>
             Ok(Look::Skip("a GIF, and `gif: skip`".to_owned()))
         }
         Ok((format, equal)) => {
-            Ok(Look::Picture { sha256, equal, bytes: bytes.len() as u64, format })
+            Ok(Look::Picture(Seen { sha256, equal, bytes: bytes.len() as u64, format }))
         }
         Err(error) if settings.on_error == OnError::Skip => Ok(Look::Skip(error.to_string())),
         Err(error) => Err(LoadError::Picture { path: path.to_owned(), error }),

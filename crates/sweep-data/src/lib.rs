@@ -26,6 +26,7 @@ pub mod resize;
 mod rng;
 pub mod source;
 mod split;
+mod stat_cache;
 mod suggest;
 mod table;
 pub mod view;

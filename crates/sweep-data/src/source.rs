@@ -11,6 +11,7 @@ use crate::cache;
 use crate::error::LoadError;
 use crate::hash::{Sha256, Sha256OrPrefix};
 use crate::manifest::{Archive, ArchiveAt, Manifest, Place, Problem, Source, Spot};
+use crate::stat_cache::{Stamp, StatCache};
 
 /// Bumped when unpacking the same archive would leave other files.
 const UNPACK_VERSION: u32 = 1;
@@ -35,12 +36,18 @@ pub struct Fetching<'a> {
 pub struct Opening<'a> {
     /// A folder or an archive that takes the place of the manifest's sources.
     pub instead: Option<&'a Path>,
-    /// Where archives are unpacked and downloads kept; `None`: [`cache::place`].
+    /// Where archives are unpacked, and downloads and what was read of files kept; `None`: [`cache::place`].
     pub cache: Option<&'a Path>,
     /// Told how far a download has come.
     pub progress: &'a (dyn Fn(Fetching<'_>) + Sync),
     /// Whether nothing is downloaded; then what is not here yet is `LoadError::NotFetched` (feature `fetch`).
     pub offline: bool,
+}
+
+impl Opening<'_> {
+    pub(crate) fn cache_folder(&self) -> PathBuf {
+        self.cache.map_or_else(cache::place, Path::to_path_buf)
+    }
 }
 
 impl Default for Opening<'_> {
@@ -79,7 +86,7 @@ pub(crate) fn find(
     beside: &Path,
     opening: &Opening<'_>,
 ) -> Result<Origin, LoadError> {
-    let cache = opening.cache.map_or_else(cache::place, Path::to_path_buf);
+    let cache = opening.cache_folder();
     let folder = |folder: PathBuf| Origin { folder, archive: None, layout: None };
     if let Some(instead) = opening.instead {
         if instead.is_file() {
@@ -286,7 +293,7 @@ fn unpacked(
     let io = |error| LoadError::Io { path: path.display().to_string(), error };
     let shown = path.display().to_string();
     let mut file = File::open(path).map_err(io)?;
-    let (sha256, bytes) = Sha256::of_reader(&file).map_err(io)?;
+    let (sha256, bytes) = digested(path, &file, cache).map_err(io)?;
     let other = |key, found: String, wanted: String| {
         let (archive, obtain) = (shown.clone(), obtain(manifest));
         manifest.error(spot, Problem::OtherArchive { archive, key, found, wanted, obtain })
@@ -321,6 +328,18 @@ fn unpacked(
     let verified = known.sha256.is_some();
     let archive = UnpackedArchive { path: path.to_path_buf(), sha256, bytes, verified };
     Ok(Origin { folder, archive: Some(archive), layout: None })
+}
+
+/// Sha256 and length of the archive at `path`, open as `file`.
+fn digested(path: &Path, file: &File, cache: &Path) -> std::io::Result<(Sha256, u64)> {
+    let known = StatCache::open(cache, path, "archive");
+    let stamp = Stamp::of(path);
+    if let Some(digested) = known.seen("", stamp) {
+        return Ok(*digested);
+    }
+    let digested = Sha256::of_reader(file)?;
+    known.keep(stamp.map(|stamp| (String::new(), (stamp, digested))).into_iter().collect());
+    Ok(digested)
 }
 
 /// The folder `cache/SHA256`, complete: a listing beside it says what must lie there.

@@ -2,12 +2,12 @@
 //!
 //! Not for pixels: [`super::decode`] reads those, after the size found here was checked.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::DecodeError;
 
 /// A format told by its magic bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Format {
     /// `FF D8 FF`.
