@@ -50,6 +50,12 @@ impl KeyedRng {
         }
     }
 
+    /// The stream after its next `draws` numbers of 64 bits.
+    #[must_use]
+    pub fn skipping(&self, draws: u64) -> Self {
+        Self { state: self.state.wrapping_add(STEP.wrapping_mul(draws)) }
+    }
+
     /// The next 64 random bits.
     pub fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(STEP);
@@ -129,6 +135,16 @@ mod tests {
         first.sort_unstable();
         first.dedup();
         assert_eq!(first.len(), 10);
+    }
+
+    #[test]
+    fn skipping_lands_where_drawing_does() {
+        let mut drawn = KeyedRng::new(3).named("x");
+        let start = drawn.clone();
+        (0..1000).for_each(|_| _ = drawn.normal());
+        assert_eq!(start.skipping(2 * 1000), drawn, "a normal number takes two draws");
+        drawn.uniform();
+        assert_eq!(start.skipping(2001), drawn);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
+use rayon::prelude::*;
 
 use crate::rng::KeyedRng;
 
@@ -47,10 +48,7 @@ impl<'a, B: Backend> Init<'a, B> {
     /// `[outputs, k, k, inputs]`; numbers are drawn in torch's order `[outputs, inputs, k, k]`
     pub fn kaiming_normal_fan_out(&self, shape: [usize; 4]) -> Tensor<B, 4> {
         let deviation = (2.0 / (shape[0] * shape[1] * shape[2]) as f64).sqrt();
-        match self.stream() {
-            Some(mut rng) => self.kernels(shape, || deviation * rng.normal()),
-            None => self.constant(shape, 0.0),
-        }
+        self.kernels(shape, 2, |rng| deviation * rng.normal())
     }
 
     /// torch's default for a convolution: uniform within ±1/√fan-in.
@@ -59,10 +57,7 @@ impl<'a, B: Backend> Init<'a, B> {
     /// `[outputs, k, k, inputs]`; numbers are drawn in torch's order `[outputs, inputs, k, k]`
     pub fn uniform_fan_in(&self, shape: [usize; 4]) -> Tensor<B, 4> {
         let bound = 1.0 / ((shape[1] * shape[2] * shape[3]) as f64).sqrt();
-        match self.stream() {
-            Some(mut rng) => self.kernels(shape, || rng.uniform_in(-bound, bound)),
-            None => self.constant(shape, 0.0),
-        }
+        self.kernels(shape, 1, |rng| rng.uniform_in(-bound, bound))
     }
 
     /// torch's default for the weight and bias of a linear layer: uniform within ±1/√`inputs`.
@@ -78,16 +73,27 @@ impl<'a, B: Backend> Init<'a, B> {
         self.rng.map(|rng| rng.named(&self.name))
     }
 
-    fn kernels(&self, shape: [usize; 4], mut draw: impl FnMut() -> f64) -> Tensor<B, 4> {
+    /// Convolution weights by `draw`, which takes `draws` numbers from the stream for each. An output's weights are a part of the
+    /// stream of their own, so outputs are drawn side by side: a ResNet-50 has 23 million weights, and each takes two roots and a
+    /// logarithm.
+    fn kernels(
+        &self,
+        shape: [usize; 4],
+        draws: u64,
+        draw: impl Fn(&mut KeyedRng) -> f64 + Sync,
+    ) -> Tensor<B, 4> {
+        let Some(rng) = self.stream() else { return self.constant(shape, 0.0) };
         let [outputs, height, width, inputs] = shape;
-        let mut values = vec![0f32; shape.iter().product()];
-        for output in 0..outputs {
+        let (pixels, kernel) = (height * width, height * width * inputs);
+        let mut values = vec![0f32; outputs * kernel];
+        values.par_chunks_exact_mut(kernel.max(1)).enumerate().for_each(|(output, values)| {
+            let mut rng = rng.skipping((output * kernel) as u64 * draws);
             for input in 0..inputs {
-                for pixel in 0..height * width {
-                    values[(output * height * width + pixel) * inputs + input] = draw() as f32;
+                for pixel in 0..pixels {
+                    values[pixel * inputs + input] = draw(&mut rng) as f32;
                 }
             }
-        }
+        });
         Tensor::from_data(TensorData::new(values, shape), self.device)
     }
 }
