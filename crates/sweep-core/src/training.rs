@@ -24,6 +24,26 @@ pub struct Training {
     pub clip_norm: Option<f64>,
     /// What a training image goes through.
     pub augment: Augment,
+    /// In which numbers activations are kept. Left out where it is `f32`, so that runs keep the names they had before there was a choice.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
+}
+
+/// The numbers of a network's activations in training and evaluation. Weights, statistics of batch norm, neck, head and loss are f32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    F32,
+    /// `bfloat16`: 8 bits of mantissa, so half the memory and about two decimal digits. Products are summed in f32.
+    Bf16,
+}
+
+impl Precision {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Which layers train. Results of different modes are never put in one table: a sweep has one mode.

@@ -9,7 +9,7 @@ use sweep_core::loss::Loss;
 use sweep_core::model::{Backbone, Model, Weights, WeightsRef};
 use sweep_core::run::{Configuration, RunSpec};
 use sweep_core::sweep::Sweep;
-use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
+use sweep_core::training::{Augment, Mode, Optimizer, Precision, Schedule, Training};
 
 const QUICKSTART: &str = include_str!("../../../sweeps/quickstart.yaml");
 
@@ -102,6 +102,7 @@ fn a_run_id_changes_only_when_somebody_means_it() {
             warmup_epochs: 0,
             clip_norm: Some(10.0),
             augment: Augment::None,
+            precision: Precision::F32,
         },
     };
     let id = RunSpec { configuration, seed: 1 }.id();
@@ -244,6 +245,7 @@ fn the_file_written_out_holds_every_default() {
       mode: full
       warmup_epochs: 0
       augment: none
+      precision: f32
       epochs: 30
       batch_size: 10
       optimizer: { sgd: { learning_rate: 0.05, momentum: 0.9, nesterov: false, weight_decay: 0.0005 } }
@@ -455,4 +457,21 @@ fn rounds_add_seeds_to_what_is_left_and_confirm_it_at_the_end() {
 #[test]
 fn an_adaptive_sweep_is_warned_by_the_seeds_it_may_get() {
     assert_eq!(plan(&parse(ADAPTIVE)).warnings, Vec::<String>::new());
+}
+
+#[test]
+fn precision_names_a_run_only_where_it_is_not_f32() {
+    let of = |training: &str| {
+        let text = format!(
+            "name: t\ndatasets: [digits]\nseeds: 1\nlosses: [softmax]\nmodel: {{ backbone: small_cnn }}\ntraining: {{ epochs: 1, batch_size: 8{training} }}\n"
+        );
+        parse(&text).candidates()[0].training.clone()
+    };
+    let (silent, said, narrow) = (of(""), of(", precision: f32"), of(", precision: bf16"));
+    let json = |training: &Training| serde_json::to_string(training).unwrap();
+    assert_eq!(silent, said);
+    assert!(!json(&silent).contains("precision"), "runs keep the names they had");
+    assert!(json(&narrow).contains(r#""precision":"bf16""#));
+    assert_eq!(serde_json::from_str::<Training>(&json(&silent)).unwrap(), silent);
+    assert_eq!(serde_json::from_str::<Training>(&json(&narrow)).unwrap(), narrow);
 }

@@ -407,6 +407,16 @@ fn a_model_without_a_backbone_is_refused() {
 }
 
 #[test]
+fn a_frozen_backbone_in_fewer_bits_is_refused() {
+    insta::assert_snapshot!(refused(9, "training: { mode: head, precision: bf16 }"), @r"
+    t.yaml:9:36: `precision` is bf16, but in `mode: head` the features of each image are computed once, in f32 (allowed: f32)
+       |
+     9 | training: { mode: head, precision: bf16 }
+       |                                    ^^^^
+    ");
+}
+
+#[test]
 fn a_frozen_backbone_with_augmentation_is_refused() {
     insta::assert_snapshot!(refused(9, "training: { mode: head, augment: mild }"), @r#"
     t.yaml:9:34: `augment` is mild, but in `mode: head` the features of each image are computed once, from its evaluation view (allowed: none)

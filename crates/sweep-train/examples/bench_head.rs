@@ -16,7 +16,7 @@ use sweep_core::model::{Backbone, Model, Weights};
 use sweep_core::result::{DeviceKind, EpochMetrics, RunResult};
 use sweep_core::run::{Configuration, RunSpec};
 use sweep_core::trainer::{Checkpoint, Observer, Order, Outcome, Trainer};
-use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
+use sweep_core::training::{Augment, Mode, Optimizer, Precision, Schedule, Training};
 use sweep_data::{DataSet, Packed};
 use sweep_train::device::Resolved;
 use sweep_train::feed::epoch_batches;
@@ -74,6 +74,7 @@ fn runs(set: &DataSet) -> Vec<RunSpec> {
         warmup_epochs: 0,
         clip_norm: Some(10.0),
         augment: Augment::None,
+        precision: Precision::F32,
     };
     let model = Model { backbone: Backbone::Resnet50, weights: Weights::Random, neck: None };
     let run = |loss: &Loss, seed| RunSpec {

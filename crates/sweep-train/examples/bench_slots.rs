@@ -16,7 +16,7 @@ use sweep_core::model::{Backbone, Model, Weights};
 use sweep_core::result::EpochMetrics;
 use sweep_core::run::{Configuration, RunSpec};
 use sweep_core::trainer::{Checkpoint, Observer, Order, Outcome, Trainer};
-use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
+use sweep_core::training::{Augment, Mode, Optimizer, Precision, Schedule, Training};
 use sweep_data::DataSet;
 use sweep_train::device::Device;
 use sweep_train::trainer::{BurnTrainer, DataSource, Room};
@@ -139,6 +139,7 @@ fn result(trainer: &mut BurnTrainer, task: &Task, seed: u64) -> (f64, String) {
         warmup_epochs: 0,
         clip_norm: Some(10.0),
         augment: Augment::None,
+        precision: Precision::F32,
     };
     let model = Model { backbone: task.backbone, weights: Weights::Random, neck: None };
     let loss = Loss::Softmax { label_smoothing: 0.0 };

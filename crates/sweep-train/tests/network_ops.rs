@@ -8,8 +8,10 @@ use burn::backend::Autodiff;
 use burn::backend::Cuda as Base;
 #[cfg(not(feature = "cuda-tests"))]
 use burn::backend::Flex as Base;
-use burn::tensor::{Tensor, TensorData};
-use sweep_train::ops::{self, ResidualAndActivation, RunningStatistics, Window, composed};
+use burn::tensor::{DType, FloatDType, Tensor, TensorData};
+use sweep_train::ops::{
+    self, FusedBackend, ResidualAndActivation, RunningStatistics, Window, composed,
+};
 use sweep_train::rng::KeyedRng;
 
 type Back = Autodiff<Base>;
@@ -45,6 +47,15 @@ fn assert_close<const D: usize>(
 ) {
     let distance = distance(a, b);
     assert!(distance <= tolerance, "{what}: fused and composed differ by {distance}");
+}
+
+/// What a batch norm has before its first batch.
+fn running<B: FusedBackend>(channels: usize) -> RunningStatistics<B> {
+    let device = Default::default();
+    RunningStatistics {
+        mean: Tensor::zeros([channels], &device),
+        variance: Tensor::ones([channels], &device),
+    }
 }
 
 /// A loss whose gradient is different at every output.
@@ -104,10 +115,7 @@ fn training_batch_norm_equals_the_composed_one() {
                     (random("weight", [channels], 1.0), random("bias", [channels], 0.0));
                 let residual = with_residual.then(|| random("residual", shape, 0.0));
                 let (y, mean, variance) = if fused {
-                    let running = RunningStatistics {
-                        mean: Tensor::zeros([channels], &Default::default()),
-                        variance: Tensor::ones([channels], &Default::default()),
-                    };
+                    let running = running(channels);
                     let then = ResidualAndActivation { residual: residual.clone(), relu };
                     let out = ops::batch_norm_train(
                         x.clone(),
@@ -175,10 +183,7 @@ fn evaluation_batch_norm_equals_the_composed_one() {
         let (scale, shift) =
             (random("scale", [20], 1.0).inner(), random("shift", [20], 0.0).inner());
         let residual = with_residual.then(|| random("residual", shape, 0.0).inner());
-        let running = RunningStatistics {
-            mean: Tensor::zeros([20], &Default::default()),
-            variance: Tensor::ones([20], &Default::default()),
-        };
+        let running = running(20);
         let then = ResidualAndActivation { residual: residual.clone(), relu };
         let fused =
             ops::batch_norm_eval(x.clone(), scale.clone(), shift.clone(), then, running, 0.0);
@@ -233,10 +238,7 @@ fn results_are_the_same_bits_on_one_and_on_three_threads() {
         let weight = random("weight", [48, 3, 3, 32], 0.0);
         let (gamma, beta) = (random("gamma", [48], 1.0), random("beta", [48], 0.0));
         let y = ops::conv2d(x.clone(), weight.clone(), Window::new(3, 1, 1));
-        let running = RunningStatistics {
-            mean: Tensor::zeros([48], &Default::default()),
-            variance: Tensor::ones([48], &Default::default()),
-        };
+        let running = running(48);
         let then = ResidualAndActivation { residual: None, relu: true };
         let y = ops::batch_norm_train(y, gamma.clone(), beta.clone(), then, running, 1e-5, 0.1).y;
         let y = ops::max_pool2d(y, Window::new(3, 2, 1));
@@ -254,4 +256,40 @@ fn results_are_the_same_bits_on_one_and_on_three_threads() {
         rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run)
     };
     assert!(on(1) == on(3));
+}
+
+/// A convolution, batch norm with residual and ReLU, and a pool: what it gives and its gradients with respect to x, weight and γ.
+fn block(dtype: FloatDType) -> (Tensor<Back, 2>, [Tensor<Base, 4>; 2], Tensor<Base, 1>) {
+    let x = random("x", [4, 8, 8, 16], 0.5);
+    let weight = random("weight", [24, 3, 3, 16], 0.0);
+    let (gamma, beta) = (random("gamma", [24], 1.0), random("beta", [24], 0.0));
+    let narrow = x.clone().cast(dtype);
+    let y = ops::conv2d(narrow, weight.clone(), Window::new(3, 1, 1));
+    assert_eq!(y.dtype(), DType::from(dtype));
+    let then = ResidualAndActivation { residual: Some(y.clone()), relu: true };
+    let normed = ops::batch_norm_train(y, gamma.clone(), beta, then, running(24), 1e-5, 0.1);
+    assert_eq!(normed.y.dtype(), DType::from(dtype));
+    assert_eq!(normed.running.mean.dtype(), DType::F32);
+    let pooled = ops::max_pool2d(normed.y, Window::new(2, 2, 0));
+    let y = ops::global_avg_pool(pooled);
+    let gradients = weighted(y.clone()).backward();
+    let of = |tensor: &Tensor<Back, 4>| tensor.grad(&gradients).unwrap();
+    (y, [of(&x), of(&weight)], gamma.grad(&gradients).unwrap())
+}
+
+#[test]
+fn a_block_in_bf16_is_the_one_in_f32_but_for_its_rounding() {
+    let (wide, narrow) = (block(FloatDType::F32), block(FloatDType::BF16));
+    assert_eq!(narrow.0.dtype(), DType::F32, "features leave in f32");
+    assert_ne!(values(wide.0.clone().inner()), values(narrow.0.clone().inner()));
+    // Eight bits of mantissa, a few roundings in a row; gradients at a maximum may go to a neighbour that rounding made equal.
+    assert_close("output", narrow.0.inner(), wide.0.inner(), 0.02);
+    for (what, (narrow, wide)) in ["x", "weight"].into_iter().zip(narrow.1.into_iter().zip(wide.1))
+    {
+        assert_eq!(narrow.dtype(), DType::F32, "{what}");
+        let difference = (narrow - wide.clone()).powf_scalar(2.0).sum().sqrt().into_scalar();
+        let norm = wide.powf_scalar(2.0).sum().sqrt().into_scalar();
+        assert!(difference <= 0.1 * norm, "gradient of {what}: {difference} of {norm}");
+    }
+    assert_close("gradient of γ", narrow.2, wide.2, 0.1);
 }

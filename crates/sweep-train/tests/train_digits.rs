@@ -5,9 +5,9 @@
 mod train_support;
 
 use sweep_core::loss::{Anneal, Loss};
-use sweep_core::result::{DeviceKind, TrainingEnd};
+use sweep_core::result::{DeviceKind, RunResult, TrainingEnd};
 use sweep_core::trainer::{Order, Outcome, TrainError, Trainer};
-use sweep_core::training::Optimizer;
+use sweep_core::training::{Optimizer, Precision};
 use train_support::{Planned, SOFTMAX, digits, digits_run, finished, trainer, unbroken};
 
 #[test]
@@ -20,6 +20,22 @@ fn softmax_learns_the_digits_with_the_quickstarts_settings() {
         assert_eq!(result.end, TrainingEnd::Completed);
         assert_eq!(result.device, DeviceKind::Cpu);
     }
+}
+
+#[test]
+fn activations_in_bf16_learn_as_well_and_are_another_run() {
+    let (_, packed) = digits();
+    let wide = digits_run(SOFTMAX, 30, 1);
+    let mut narrow = wide.clone();
+    narrow.configuration.training.precision = Precision::Bf16;
+    assert_ne!(wide.id(), narrow.id());
+    let (a, b) = (unbroken(&wide, &packed, 1), unbroken(&narrow, &packed, 1));
+    let first = |result: &RunResult| result.epochs[0].train_loss.unwrap();
+    approx::assert_relative_eq!(first(&a), first(&b), max_relative = 0.02);
+    assert_ne!(first(&a), first(&b), "nothing was rounded");
+    let accuracy = |result: &RunResult| result.validation.as_ref().unwrap().accuracy();
+    assert!((accuracy(&a) - accuracy(&b)).abs() < 0.05, "{} {}", accuracy(&a), accuracy(&b));
+    assert_eq!(unbroken(&narrow, &packed, 2).epochs[29].val_loss, b.epochs[29].val_loss);
 }
 
 #[test]

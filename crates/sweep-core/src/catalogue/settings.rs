@@ -148,6 +148,12 @@ const TRAINING: &[Parameter] = &[
         Fill::Word("none"),
         "what a training image goes through",
     ),
+    word(
+        "precision",
+        &["f32", "bf16"],
+        Fill::Word("f32"),
+        "numbers of activations; weights, statistics, head and loss are f32 always",
+    ),
 ];
 
 const MODEL: &[Parameter] = &[

@@ -269,6 +269,14 @@ fn cross_checks(
             problems.add(place(&["augment", "mode"]), text);
             return None;
         }
+        if training["precision"] != "f32" {
+            let text = format!(
+                "`precision` is {}, but in `mode: head` the features of each image are computed once, in f32 (allowed: f32)",
+                flow(&training["precision"])
+            );
+            problems.add(place(&["precision", "mode"]), text);
+            return None;
+        }
         if !model["neck"].is_null() {
             let text = "`neck` trains together with the head, which `mode: head` cannot do in this version (allowed: null)";
             problems.add(at(Target::Model("neck")).unwrap_or(entry.at), text);
@@ -432,7 +440,9 @@ fn leaves(candidate: &Candidate) -> BTreeMap<Leaf, String> {
     let model_settings = catalogue::model().iter().map(|p| (p, &model));
     let settings = model_settings.chain(catalogue::training().iter().map(|p| (p, &training)));
     for (place, (parameter, from)) in settings.enumerate() {
-        let value = &from[parameter.name];
+        // What serialisation leaves out is at its default.
+        let left_out = parameter.default_json();
+        let value = from.get(parameter.name).or(left_out.as_ref()).unwrap_or(&Json::Null);
         let leaf = |of_variant: bool, name: &str| Leaf { place, of_variant, name: name.to_owned() };
         match (&parameter.kind, value) {
             (catalogue::Kind::Tagged(_), Json::Object(variant)) => {

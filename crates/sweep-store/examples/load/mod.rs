@@ -8,7 +8,7 @@ use sweep_core::model::{Backbone, Model, Weights};
 use sweep_core::result::{DeviceKind, EpochMetrics, RunResult, TrainingEnd};
 use sweep_core::run::{Configuration, Run, RunSpec};
 use sweep_core::sweep::Document;
-use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
+use sweep_core::training::{Augment, Mode, Optimizer, Precision, Schedule, Training};
 use sweep_store::{
     AnyStore, Holder, Leased, NewSweep, Now, Outcome, Policy, Progress, RequestId, Store,
     StoreError, Wish,
@@ -29,6 +29,7 @@ pub(crate) fn run(seed: u32) -> Run {
         warmup_epochs: 0,
         clip_norm: Some(10.0),
         augment: Augment::Mild,
+        precision: Precision::F32,
     };
     let model = Model { backbone: Backbone::Resnet50, weights: Weights::Random, neck: None };
     let spec = RunSpec {

@@ -14,7 +14,7 @@ use sweep_core::model::{Backbone, Model, Weights};
 use sweep_core::result::{DeviceKind, EpochMetrics, RunResult, TrainingEnd, Validation};
 use sweep_core::run::{Configuration, DataKey, Run, RunSpec};
 use sweep_core::sweep::Document;
-use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
+use sweep_core::training::{Augment, Mode, Optimizer, Precision, Schedule, Training};
 use sweep_store::{
     Applied, Command, Lease, Leased, NewSweep, Now, Order, Outcome, Policy, Progress, RequestId,
     RunDetail, Store, StoreError, Submitted, SweepStatus, Ticked, Wish,
@@ -228,6 +228,7 @@ pub(crate) fn spec(seed: u64) -> RunSpec {
         warmup_epochs: 0,
         clip_norm: None,
         augment: Augment::None,
+        precision: Precision::F32,
     };
     RunSpec { configuration: Configuration { dataset, loss: Loss::Bce {}, model, training }, seed }
 }

@@ -52,13 +52,13 @@ impl<B: FusedBackend> SmallCnn<B> {
     pub fn forward(&self, x: Tensor<B, 4>) -> Tensor<B, 2> {
         let x = ops::max_pool2d(self.bn1.forward(self.conv1.forward(x), None, true), POOL);
         let x = ops::max_pool2d(self.bn2.forward(self.conv2.forward(x), None, true), POOL);
-        self.linear.forward(x.flatten(1, 3))
+        self.linear.forward(ops::in_f32(x).flatten(1, 3))
     }
 
     /// Features in training; moves the running statistics.
     pub fn forward_train(&mut self, x: Tensor<B, 4>) -> Tensor<B, 2> {
         let x = ops::max_pool2d(self.bn1.forward_train(self.conv1.forward(x), None, true), POOL);
         let x = ops::max_pool2d(self.bn2.forward_train(self.conv2.forward(x), None, true), POOL);
-        self.linear.forward(x.flatten(1, 3))
+        self.linear.forward(ops::in_f32(x).flatten(1, 3))
     }
 }

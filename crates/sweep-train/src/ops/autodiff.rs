@@ -8,7 +8,7 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, OpsPrep};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::ops::FloatTensor;
 
-use super::{FusedBackend, NormInput, NormOutput, NormState, Window};
+use super::{FusedBackend, NormInput, NormOutput, NormState, Window, narrow};
 
 #[derive(Debug)]
 struct Conv;
@@ -47,7 +47,7 @@ impl<B: FusedBackend, const N: usize> Backward<B, N> for Norm {
     fn backward(self, ops: Ops<Self::State, N>, grads: &mut Gradients, _: &mut Checkpointer) {
         let grad = grads.consume::<B>(&ops.node);
         let NormSaved { input, y, state } = ops.state;
-        let gradients = B::norm_train_backward(input, y, state, grad);
+        let gradients = narrow::norm_train_backward(input, y, state, grad);
         let parts =
             [Some(gradients.x), Some(gradients.weight), Some(gradients.bias), gradients.residual];
         for (node, part) in ops.parents.into_iter().zip(parts) {
@@ -107,7 +107,7 @@ impl<B: FusedBackend, C: CheckpointStrategy> FusedBackend for Autodiff<B, C> {
             relu: input.relu,
             epsilon: input.epsilon,
         };
-        let NormOutput { y, variance, state } = B::norm_train(inner.clone());
+        let NormOutput { y, variance, state } = narrow::norm_train(inner.clone());
         let outer_state = NormState {
             mean: Self::from_inner(state.mean.clone()),
             inv_std: Self::from_inner(state.inv_std.clone()),

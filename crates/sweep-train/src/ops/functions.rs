@@ -1,9 +1,9 @@
 //! The operations as networks call them: tensors in, tensors out, on any [`FusedBackend`], differentiable on an autodiff one.
 
-use burn::tensor::{Tensor, TensorPrimitive};
+use burn::tensor::{DType, Tensor, TensorPrimitive};
 
 use super::composed::primitive::{float, tensor};
-use super::{FusedBackend, NormInput, NormOutput, Window};
+use super::{FusedBackend, NormInput, NormOutput, Window, narrow};
 
 /// What follows a batch norm in the same pass over memory.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct BatchNormed<B: FusedBackend> {
     pub running: RunningStatistics<B>,
 }
 
-/// Convolution without bias.
+/// Convolution without bias, in the numbers of `x`.
 ///
 /// # Shapes
 /// `x` [N, H, W, I], `weight` [O, k, k, I] → [N, H', W', O]
@@ -41,6 +41,7 @@ pub fn conv2d<B: FusedBackend>(
     weight: Tensor<B, 4>,
     window: Window,
 ) -> Tensor<B, 4> {
+    let weight = narrow::cast(weight, x.dtype());
     tensor(B::conv(float(x), float(weight), window))
 }
 
@@ -94,7 +95,8 @@ pub fn batch_norm_eval<B: FusedBackend>(
 ) -> Tensor<B, 4> {
     let scale = weight / running.variance.add_scalar(epsilon).sqrt();
     let shift = bias - running.mean * scale.clone();
-    tensor(B::affine(float(x), float(scale), float(shift), then.residual.map(float), then.relu))
+    let (scale, shift) = (float(scale), float(shift));
+    tensor(narrow::affine::<B>(float(x), scale, shift, then.residual.map(float), then.relu))
 }
 
 /// Maximum over each window; padding never wins.
@@ -105,10 +107,15 @@ pub fn max_pool2d<B: FusedBackend>(x: Tensor<B, 4>, window: Window) -> Tensor<B,
     tensor(B::max_pool(float(x), window))
 }
 
-/// Mean over the pixels of each sample.
+/// Mean over the pixels of each sample, in f32.
 ///
 /// # Shapes
 /// [N, H, W, C] → [N, C]
 pub fn global_avg_pool<B: FusedBackend>(x: Tensor<B, 4>) -> Tensor<B, 2> {
-    tensor(B::avg_pool(float(x)))
+    tensor(B::avg_pool(float(in_f32(x))))
+}
+
+/// `x` in f32.
+pub fn in_f32<B: FusedBackend, const D: usize>(x: Tensor<B, D>) -> Tensor<B, D> {
+    narrow::cast(x, DType::F32)
 }

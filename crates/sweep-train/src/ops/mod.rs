@@ -7,7 +7,8 @@
 //! Not here: parameters and layers (`network`), losses (`loss`), plain matrix algebra (burn).
 //!
 //! Reading order: [`FusedBackend`] (the primitives), [`composed`] (the same in burn's own operations: default of any backend and the
-//! oracle of the tests), `flex` (CPU), `cube` (CUDA), `autodiff` (gradients), `functions` (what networks call).
+//! oracle of the tests), `flex` (CPU), `cube` (CUDA), `narrow` (activations in fewer bits), `autodiff` (gradients), `functions` (what
+//! networks call).
 
 mod autodiff;
 mod backend;
@@ -17,10 +18,11 @@ mod cube;
 mod flex;
 mod functions;
 mod geometry;
+mod narrow;
 
 pub use backend::{FusedBackend, NormGradients, NormInput, NormOutput, NormState};
 pub use functions::{
     BatchNormed, ResidualAndActivation, RunningStatistics, batch_norm_eval, batch_norm_train,
-    conv2d, global_avg_pool, max_pool2d,
+    conv2d, global_avg_pool, in_f32, max_pool2d,
 };
 pub use geometry::Window;

@@ -284,7 +284,7 @@ mod tests {
     use sweep_core::loss::Loss;
     use sweep_core::model::{Backbone, Model, Weights};
     use sweep_core::run::Configuration;
-    use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
+    use sweep_core::training::{Augment, Mode, Optimizer, Precision, Schedule, Training};
     use sweep_data::DataSet;
 
     use super::*;
@@ -316,6 +316,7 @@ mod tests {
             warmup_epochs: 0,
             clip_norm: None,
             augment: Augment::None,
+            precision: Precision::F32,
         };
         let model = Model { backbone: Backbone::SmallCnn, weights: Weights::Random, neck: None };
         let loss = Loss::Cosine {};

@@ -2,9 +2,10 @@
 
 use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
-use burn::tensor::Tensor;
+use burn::tensor::{FloatDType, Tensor};
 use sweep_core::run::RunSpec;
 use sweep_core::trainer::TrainError;
+use sweep_core::training::Precision;
 
 use super::classifier::{self, Classifier, Task, numbers};
 use super::training::{Batch, Diverged, Learner, Scored};
@@ -51,13 +52,21 @@ impl<'a, B: FusedBackend> Network<'a, B> {
     }
 }
 
+/// Pictures in the numbers that the layers after them are to keep.
+fn in_precision<B: FusedBackend>(views: Tensor<B, 4>, precision: Precision) -> Tensor<B, 4> {
+    match precision {
+        Precision::F32 => views,
+        Precision::Bf16 => views.cast(FloatDType::BF16),
+    }
+}
+
 impl<B: FusedBackend> Learner for Network<'_, B> {
     fn step(&mut self, batch: &Batch<'_>, objective: &Objective) -> Result<Sums, Diverged> {
         self.evaluated = None;
         let training = &self.run.configuration.training;
         let Batch { examples, epoch, step, learning_rate } = *batch;
         let views = self.feed.training_batch(examples, training.augment, self.run.seed, epoch);
-        let views = Tensor::from_inner(views);
+        let views = Tensor::from_inner(in_precision(views, training.precision));
         let labels: Vec<u32> =
             examples.iter().map(|&e| self.feed.packed().train_labels()[e]).collect();
         let targets = Targets::new(&labels, self.classes(), &self.device);
@@ -95,7 +104,9 @@ impl<B: FusedBackend> Learner for Network<'_, B> {
         }
         let classes = self.classes();
         let model = self.evaluated.get_or_insert_with(|| self.classifier.valid());
-        let features = model.backbone.features(self.feed.validation_batch(part));
+        let precision = self.run.configuration.training.precision;
+        let views = in_precision(self.feed.validation_batch(part), precision);
+        let features = model.backbone.features(views);
         let labels = &self.feed.packed().val_labels()[range];
         let targets = Targets::new(labels, classes, &self.device);
         let Evaluation { per_sample, logits } =

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sweep_core::model::Backbone;
 use sweep_core::run::RunSpec;
-use sweep_core::training::Mode;
+use sweep_core::training::{Mode, Precision};
 
 use crate::device::Resolved;
 
@@ -25,6 +25,7 @@ pub(super) struct Shape {
     mode: Mode,
     image_size: u32,
     batch_size: u32,
+    precision: Precision,
 }
 
 impl Shape {
@@ -36,6 +37,7 @@ impl Shape {
             mode: training.mode,
             image_size: training.image_size,
             batch_size: training.batch_size,
+            precision: training.precision,
         }
     }
 }
@@ -231,7 +233,8 @@ mod tests {
     }
 
     fn shape(batch_size: u32) -> Shape {
-        Shape { backbone: Backbone::Resnet50, mode: Mode::Full, image_size: 224, batch_size }
+        let (backbone, mode, precision) = (Backbone::Resnet50, Mode::Full, Precision::F32);
+        Shape { backbone, mode, image_size: 224, batch_size, precision }
     }
 
     /// Goes in, takes `bytes` and is measured.

@@ -11,7 +11,7 @@ use sweep_core::model::{Backbone, Model, Weights};
 use sweep_core::result::{EpochMetrics, RunResult};
 use sweep_core::run::{Configuration, RunSpec};
 use sweep_core::trainer::{Checkpoint, Observer, Order, Outcome, Trainer};
-use sweep_core::training::{Augment, Mode, Optimizer, Schedule, Training};
+use sweep_core::training::{Augment, Mode, Optimizer, Precision, Schedule, Training};
 use sweep_data::{DataSet, Packed};
 use sweep_train::device::Resolved;
 use sweep_train::trainer::BurnTrainer;
@@ -45,6 +45,7 @@ pub fn digits_run(loss: Loss, epochs: u32, seed: u64) -> RunSpec {
         warmup_epochs: 0,
         clip_norm: Some(10.0),
         augment: Augment::None,
+        precision: Precision::F32,
     };
     let model = Model { backbone: Backbone::SmallCnn, weights: Weights::Random, neck: None };
     RunSpec {

@@ -1,7 +1,8 @@
 //! The operations on the CPU (burn's `flex` backend), as loops over `f32` slices and calls to one matrix product.
 //!
 //! Results are the same bits for any number of threads: work is cut into parts by shape alone, each part sums in a fixed order, and
-//! partial sums are added in the order of the parts. Tiny tensors stay on the calling thread.
+//! partial sums are added in the order of the parts. Tiny tensors stay on the calling thread. Tensors in fewer bits are widened
+//! first and what comes out is narrowed again, which rounds as hardware does that multiplies narrow numbers and sums in f32.
 
 mod conv;
 mod gemm;
@@ -13,21 +14,27 @@ mod slice;
 use burn::backend::Flex;
 use burn::tensor::ops::FloatTensor;
 
+use super::narrow::{to, wide};
 use super::{FusedBackend, NormGradients, NormInput, NormOutput, NormState, Window};
 
 type Float = FloatTensor<Flex>;
 
 impl FusedBackend for Flex {
     fn conv(x: Float, weight: Float, window: Window) -> Float {
-        conv::forward(x, weight, window)
+        let dtype = x.dtype();
+        to::<Self>(conv::forward(wide::<Self>(x), wide::<Self>(weight), window), dtype)
     }
 
     fn conv_backward_x(x: Float, weight: Float, grad: Float, window: Window) -> Float {
-        conv::backward_x(x, weight, grad, window)
+        let dtype = x.dtype();
+        let (x, weight, grad) = (wide::<Self>(x), wide::<Self>(weight), wide::<Self>(grad));
+        to::<Self>(conv::backward_x(x, weight, grad, window), dtype)
     }
 
     fn conv_backward_weight(x: Float, weight: Float, grad: Float, window: Window) -> Float {
-        conv::backward_weight(x, weight, grad, window)
+        let dtype = weight.dtype();
+        let (x, weight, grad) = (wide::<Self>(x), wide::<Self>(weight), wide::<Self>(grad));
+        to::<Self>(conv::backward_weight(x, weight, grad, window), dtype)
     }
 
     fn norm_train(input: NormInput<Self>) -> NormOutput<Self> {
@@ -48,11 +55,14 @@ impl FusedBackend for Flex {
     }
 
     fn max_pool(x: Float, window: Window) -> Float {
-        pool::max(x, window)
+        let dtype = x.dtype();
+        to::<Self>(pool::max(wide::<Self>(x), window), dtype)
     }
 
     fn max_pool_backward(x: Float, y: Float, grad: Float, window: Window) -> Float {
-        pool::max_backward(x, y, grad, window)
+        let dtype = x.dtype();
+        let (x, y, grad) = (wide::<Self>(x), wide::<Self>(y), wide::<Self>(grad));
+        to::<Self>(pool::max_backward(x, y, grad, window), dtype)
     }
 
     fn avg_pool(x: Float) -> Float {
