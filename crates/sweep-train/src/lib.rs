@@ -20,5 +20,6 @@ pub mod network;
 pub mod ops;
 pub mod optim;
 pub mod rng;
+mod shared;
 pub mod trainer;
 pub mod weights;

@@ -181,6 +181,26 @@ fn both_modes_start_from_the_weights_of_the_file() {
 }
 
 #[test]
+fn runs_that_share_weights_do_not_touch_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("mine.safetensors");
+    let config = BackboneConfig::published(BackboneKind::of(Backbone::Resnet18));
+    let drawn = config.init::<Flex>(&KeyedRng::new(5).named("weights"), &Default::default());
+    write_safetensors(&path, &state(&drawn));
+    let run = resnet_run(Mode::Full, &path);
+    let mut other = run.clone();
+    other.seed = 2;
+    let mut trainer = with_weights(path.clone());
+    let (first, _) = result(&mut trainer, &run);
+    result(&mut trainer, &other);
+    let beside = std::thread::scope(|scope| {
+        scope.spawn(|| result(&mut with_weights(path.clone()), &run).0).join().unwrap()
+    });
+    let (again, _) = result(&mut trainer, &run);
+    assert!(first == again && first == beside, "a run changed the weights of the next");
+}
+
+#[test]
 fn weights_that_are_missing_changed_or_of_another_network_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tiny.pth");

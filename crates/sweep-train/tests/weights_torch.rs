@@ -15,7 +15,6 @@ use parity_support::{IMAGES, fixture, hashed, initial};
 use serde::Deserialize;
 use sweep_core::model;
 use sweep_train::network::{BackboneConfig, BackboneKind};
-use sweep_train::rng::KeyedRng;
 use sweep_train::weights;
 
 #[derive(Deserialize)]
@@ -63,7 +62,7 @@ fn parity(kept: &[u8], model: &str, backbone: model::Backbone) {
     let kind = BackboneKind::of(backbone);
     let config = BackboneConfig { kind, channels: 3, side, neck: None };
     let device = Default::default();
-    let net = config.pretrained::<Flex>(&state, &KeyedRng::new(1), &device).unwrap();
+    let net = config.template::<Flex>(&state, &device).unwrap().frozen();
     let shape = [fixture.batch, 3, side, side];
     let pixels: Vec<f32> = (0..shape.iter().product()).map(|index| hashed(IMAGES, index)).collect();
     let images = Tensor::<Flex, 4>::from_data(TensorData::new(pixels, shape), &device);

@@ -1,6 +1,7 @@
 //! The one type that trainers hold: a body (which network) and, if wanted, a neck.
 
-use burn::module::Module;
+use burn::backend::Autodiff;
+use burn::module::{AutodiffModule, Module};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 
@@ -46,6 +47,11 @@ pub struct BackboneConfig {
 }
 
 impl BackboneConfig {
+    /// A network as files of weights have it: for three channels, without a neck.
+    pub fn published(kind: BackboneKind) -> Self {
+        Self { kind, channels: 3, side: 32, neck: None }
+    }
+
     /// Features per image.
     pub fn features(&self) -> usize {
         match (self.neck, self.kind) {
@@ -60,18 +66,28 @@ impl BackboneConfig {
         Backbone { body: self.body(&Init::new(rng, device)), neck: self.neck(rng, device) }
     }
 
-    /// The network with the weights of `state` and a neck, if any, drawn from `rng`.
+    /// The network without a neck, with the weights of `state`: what runs that start from these are cloned from.
     ///
     /// # Errors
     /// When `state` lacks a value of the network or has it in another shape.
-    pub fn pretrained<B: Backend>(
+    pub fn template<B: Backend>(
         &self,
         state: &State,
+        device: &B::Device,
+    ) -> Result<Template<B>, StateError> {
+        state::load(self.body(&Init::blank(device)), state).map(Template)
+    }
+
+    /// The network with the weights of `template`, whose memory it shares until its first step, and a neck, if any, drawn from `rng`.
+    pub fn from_template<B: Backend>(
+        &self,
+        template: &Template<B>,
         rng: &KeyedRng,
         device: &B::Device,
-    ) -> Result<Backbone<B>, StateError> {
-        let body = state::load(self.body(&Init::blank(device)), state)?;
-        Ok(Backbone { body, neck: self.neck(rng, device) })
+    ) -> Backbone<Autodiff<B>> {
+        // By way of the inner module, so that no two runs share a node of a graph.
+        let body = BackboneBody::from_inner(template.0.valid());
+        Backbone { body, neck: self.neck(rng, device) }
     }
 
     /// The network without a neck, its weights zero.
@@ -91,6 +107,18 @@ impl BackboneConfig {
     fn neck<B: Backend>(&self, rng: &KeyedRng, device: &B::Device) -> Option<Neck<B>> {
         let features = Self { neck: None, ..*self }.features();
         self.neck.map(|neck| Neck::new(&Init::new(rng, device).part("neck"), features, neck))
+    }
+}
+
+/// Pretrained weights as a network on a device. Kept on the autodiff backend, where alone parameters know that they train: burn's clone of
+/// an inner module forgets it.
+#[derive(Debug)]
+pub struct Template<B: Backend>(BackboneBody<Autodiff<B>>);
+
+impl<B: Backend> Template<B> {
+    /// The network as it is.
+    pub fn frozen(&self) -> Backbone<B> {
+        Backbone { body: self.0.valid(), neck: None }
     }
 }
 

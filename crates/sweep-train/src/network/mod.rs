@@ -13,7 +13,7 @@ mod resnet;
 mod small_cnn;
 pub mod state;
 
-pub use backbone::{Backbone, BackboneBody, BackboneConfig, BackboneKind};
+pub use backbone::{Backbone, BackboneBody, BackboneConfig, BackboneKind, Template};
 pub use init::Init;
 pub use layers::{BatchNorm, Conv2d, Linear};
 pub use neck::{Neck, NeckConfig};

@@ -1,5 +1,6 @@
 //! Network and head as one module, and its numbers on the host.
 
+use burn::backend::Autodiff;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::{Tensor, TensorData};
@@ -9,8 +10,7 @@ use sweep_data::Packed;
 
 use crate::checkpoint::SavedMoments;
 use crate::head::Head;
-use crate::network::state::{State, StateError};
-use crate::network::{Backbone, BackboneConfig, BackboneKind, NeckConfig};
+use crate::network::{Backbone, BackboneConfig, BackboneKind, NeckConfig, Template};
 use crate::optim::rule::Moments;
 use crate::rng::KeyedRng;
 
@@ -42,27 +42,24 @@ impl Task {
     }
 }
 
-impl<B: Backend> Classifier<B> {
-    /// A classifier with its starting weights: those of `pretrained` where there is one, else of each parameter a function of
-    /// `seed` and the parameter's name alone, so the same for every loss with the same kind of head.
-    ///
-    /// # Errors
-    /// When `pretrained` is of another backbone.
+impl<B: Backend> Classifier<Autodiff<B>> {
+    /// A classifier with its starting weights: those of `template`, of the configuration's backbone, where there is one, else of each
+    /// parameter a function of `seed` and the parameter's name alone, so the same for every loss with the same kind of head.
     pub(super) fn new(
         configuration: &Configuration,
         task: &Task,
         seed: u64,
-        pretrained: Option<&State>,
+        template: Option<&Template<B>>,
         device: &B::Device,
-    ) -> Result<Self, StateError> {
+    ) -> Self {
         let config = backbone(&configuration.model, task);
         let rng = KeyedRng::new(seed).named("weights");
-        let backbone = match pretrained {
-            Some(state) => config.pretrained(state, &rng, device)?,
+        let backbone = match template {
+            Some(template) => config.from_template(template, &rng, device),
             None => config.init(&rng, device),
         };
         let head = Head::new(&configuration.loss, config.features(), task.classes, seed, device);
-        Ok(Self { backbone, head })
+        Self { backbone, head }
     }
 }
 

@@ -4,7 +4,6 @@ use burn::backend::Autodiff;
 use burn::module::AutodiffModule;
 use burn::tensor::{FloatDType, Tensor};
 use sweep_core::run::RunSpec;
-use sweep_core::trainer::TrainError;
 use sweep_core::training::Precision;
 
 use super::classifier::{self, Classifier, Task, numbers};
@@ -12,7 +11,7 @@ use super::training::{Batch, Diverged, Learner, Scored};
 use crate::checkpoint::{SavedMoments, Sums};
 use crate::feed::Feed;
 use crate::loss::{Evaluation, Objective, Targets};
-use crate::network::state::State;
+use crate::network::Template;
 use crate::ops::FusedBackend;
 use crate::optim::Optimizer;
 use crate::optim::gradients::{ParameterGradients, clip_factor, global_norm};
@@ -29,22 +28,18 @@ pub(super) struct Network<'a, B: FusedBackend> {
 }
 
 impl<'a, B: FusedBackend> Network<'a, B> {
-    /// The network of `run` with its starting weights.
-    ///
-    /// # Errors
-    /// [`TrainError::Input`] when `pretrained` is of another backbone.
+    /// The network of `run` with its starting weights, those of `template` where there is one.
     pub(super) fn new(
         run: &'a RunSpec,
-        pretrained: Option<&State>,
+        template: Option<&Template<B>>,
         device: B::Device,
         feed: &'a mut Feed<B>,
-    ) -> Result<Self, TrainError> {
+    ) -> Self {
         let task = Task::of(feed.packed());
         let configuration = &run.configuration;
-        let classifier = Classifier::new(configuration, &task, run.seed, pretrained, &device)
-            .map_err(|error| TrainError::Input(error.to_string()))?;
+        let classifier = Classifier::new(configuration, &task, run.seed, template, &device);
         let optimizer = Optimizer::new(configuration.training.optimizer);
-        Ok(Self { run, device, feed, classifier, optimizer, evaluated: None })
+        Self { run, device, feed, classifier, optimizer, evaluated: None }
     }
 
     fn classes(&self) -> usize {

@@ -23,15 +23,16 @@ use super::{DataSource, WeightsSource};
 use crate::feed::Feed;
 use crate::frozen::Features;
 use crate::frozen::cache::{Cache, Key, Look, Making};
-use crate::network::state::State;
+use crate::network::{BackboneConfig, BackboneKind, Template};
 use crate::ops::FusedBackend;
 use crate::rng::KeyedRng;
+use crate::shared;
 use crate::weights::{self, WeightsError};
 
 /// Data sets kept per slot; a sweep rarely has more, and a slot sees one after the other.
 const KEPT_FEEDS: usize = 3;
-/// Files of weights kept per slot.
-const KEPT_WEIGHTS: usize = 2;
+/// Networks with pretrained weights kept per slot.
+const KEPT_TEMPLATES: usize = 2;
 /// Sets of features kept per slot: 14 MB for 1740 images and a ResNet-50.
 const KEPT_FEATURES: usize = 8;
 /// The seed that draws a frozen backbone without pretrained weights, the same for all runs.
@@ -46,7 +47,8 @@ pub(super) struct Slot<B: Backend> {
     pub(super) sources: Sources,
     /// In each list the one used last is last.
     feeds: Vec<(FeedKey, Feed<B>)>,
-    weights: Vec<((model::Backbone, Sha256), Arc<State>)>,
+    /// Networks with pretrained weights, which slots of one device share.
+    templates: Vec<((model::Backbone, Sha256), Arc<Template<B>>)>,
     features: Vec<(Key, Arc<Features>)>,
 }
 
@@ -69,8 +71,8 @@ impl<B: FusedBackend> Slot<B> {
     /// A slot that holds no data yet.
     pub(super) fn new(device: B::Device, kind: DeviceKind, data: DataSource) -> Self {
         let sources = Sources { data, weights: None, features: None };
-        let (feeds, weights, features) = (Vec::new(), Vec::new(), Vec::new());
-        Self { device, kind, sources, feeds, weights, features }
+        let (feeds, templates, features) = (Vec::new(), Vec::new(), Vec::new());
+        Self { device, kind, sources, feeds, templates, features }
     }
 
     /// See [`sweep_core::trainer::Trainer::train`].
@@ -84,14 +86,14 @@ impl<B: FusedBackend> Slot<B> {
         let configuration = &run.configuration;
         match configuration.training.mode {
             Mode::Full => {
-                let pretrained = self.pretrained(&configuration.model)?;
+                let template = self.template(&configuration.model)?;
                 let feed = self.feed(&configuration.dataset, configuration.training.image_size)?;
                 let packed = feed.packed();
                 let images = Images {
                     class_counts: packed.class_counts(Part::Train),
                     val_labels: packed.val_labels().to_vec(),
                 };
-                let network = Network::new(run, pretrained.as_deref(), device, feed)?;
+                let network = Network::new(run, template.as_deref(), device, feed);
                 let training = Training::new(run, kind, images, network)?;
                 Ok(training.resumed(resume).finish(observer))
             }
@@ -109,7 +111,7 @@ impl<B: FusedBackend> Slot<B> {
 
     /// Drops everything kept, and has the device's pools give back what nothing lives in.
     pub(super) fn forget(&mut self) {
-        (self.feeds, self.weights, self.features) = Default::default();
+        (self.feeds, self.templates, self.features) = Default::default();
         B::memory_cleanup(&self.device);
     }
 
@@ -134,23 +136,31 @@ impl<B: FusedBackend> Slot<B> {
         Ok(feed)
     }
 
-    /// The weights that `model` starts from, where they are not drawn.
-    fn pretrained(&mut self, model: &Model) -> Result<Option<Arc<State>>, TrainError> {
+    /// What `model` starts from, where its weights are not drawn.
+    fn template(&mut self, model: &Model) -> Result<Option<Arc<Template<B>>>, TrainError> {
         let Weights::Pretrained(of) = &model.weights else { return Ok(None) };
         let missing = || TrainError::Input(format!("the weights {} are not at hand", of.name));
         let sha256 = of.sha256.as_ref().ok_or_else(missing)?;
         let key = (model.backbone, sha256.clone());
-        if let Some(state) = used(&mut self.weights, &key) {
-            return Ok(Some(state.clone()));
+        if let Some(template) = used(&mut self.templates, &key) {
+            return Ok(Some(template.clone()));
         }
-        let path = self.sources.weights.as_ref().ok_or_else(missing)?(of)?;
-        let state = weights::load(&path, sha256, model.backbone).map_err(|error| match error {
-            WeightsError::Io { .. } => TrainError::Transient(error.to_string()),
-            other => TrainError::Input(format!("weights {}: {other}", of.name)),
+        let source = self.sources.weights.as_ref().ok_or_else(missing)?;
+        let name = format!("{:?} {:?} {sha256}", self.device, model.backbone);
+        let template = shared::held(name, || {
+            let path = source(of)?;
+            let state =
+                weights::load(&path, sha256, model.backbone).map_err(|error| match error {
+                    WeightsError::Io { .. } => TrainError::Transient(error.to_string()),
+                    other => TrainError::Input(format!("weights {}: {other}", of.name)),
+                })?;
+            let config = BackboneConfig::published(BackboneKind::of(model.backbone));
+            config
+                .template::<B>(&state, &self.device)
+                .map_err(|error| TrainError::Input(error.to_string()))
         })?;
-        let state = Arc::new(state);
-        keep(&mut self.weights, key, state.clone(), KEPT_WEIGHTS);
-        Ok(Some(state))
+        keep(&mut self.templates, key, template.clone(), KEPT_TEMPLATES);
+        Ok(Some(template))
     }
 
     /// The features that `run` trains on: at hand, from the cache, or computed now.
@@ -211,16 +221,13 @@ impl<B: FusedBackend> Slot<B> {
         observer: &mut dyn Observer,
     ) -> Result<ControlFlow<Outcome, Vec<f32>>, TrainError> {
         let configuration = &run.configuration;
-        let pretrained = self.pretrained(&configuration.model)?;
+        let template = self.template(&configuration.model)?;
         let device = self.device.clone();
         let feed = self.feed(&configuration.dataset, configuration.training.image_size)?;
         let config = classifier::backbone(&configuration.model, &Task::of(feed.packed()));
-        let rng = KeyedRng::new(FROZEN_SEED).named("weights");
-        let backbone = match pretrained {
-            Some(state) => config
-                .pretrained::<B>(&state, &rng, &device)
-                .map_err(|error| TrainError::Input(error.to_string()))?,
-            None => config.init::<B>(&rng, &device),
+        let backbone = match template {
+            Some(template) => template.frozen(),
+            None => config.init::<B>(&KeyedRng::new(FROZEN_SEED).named("weights"), &device),
         };
         let batches: Vec<_> = [Part::Train, Part::Val]
             .iter()

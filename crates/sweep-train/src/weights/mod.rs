@@ -159,8 +159,7 @@ fn digest(bytes: &[u8]) -> Sha256 {
 
 /// Name and shape of everything a backbone holds, in torch's order.
 fn shapes(backbone: model::Backbone) -> BTreeMap<String, Vec<usize>> {
-    let kind = BackboneKind::of(backbone);
-    let config = BackboneConfig { kind, channels: 3, side: 32, neck: None };
+    let config = BackboneConfig::published(BackboneKind::of(backbone));
     let blank = config.blank::<Flex>(&Default::default());
     let values = state::state(&blank);
     values.into_iter().map(|(name, data)| (name, data.shape.to_vec())).collect()
