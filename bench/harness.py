@@ -170,11 +170,6 @@ def write(options, name, told, settings, checked, rows):
     print(f"-> {options.out}; then bench/table for docs/performance.md", file=sys.stderr)
 
 
-def busy(settings):
-    """Load that the benchmark itself makes."""
-    return settings.get("threads", os.cpu_count() or 1)
-
-
 def number(value):
     magnitude = abs(value)
     return f"{value:.0f}" if magnitude >= 1000 else f"{value:.1f}" if magnitude >= 100 else f"{value:.2f}" if magnitude >= 1 else f"{value:.3f}"

@@ -1,8 +1,9 @@
 //! Pictures as network input: which examples a batch holds, in which order, and their normalised views.
 //!
 //! The order of an epoch is keyed by (seed, epoch) and a view by (seed, epoch, example), so a batch does not depend on slot,
-//! thread or what was trained before. Views that never change (evaluation, `augment: none`) are made once per data set and
-//! kept. Not here: decoding, crops and mirrors (`sweep_data`).
+//! thread or what was trained before. Pictures stay bytes in the packed file, which all slots and processes map, and become
+//! numbers batch by batch: a look-up per byte, beside a network's work nothing. Only views of validation images are kept, where the
+//! backend wants them. Not here: decoding, crops and mirrors (`sweep_data`).
 
 use std::ops::Range;
 
@@ -11,10 +12,8 @@ use burn::tensor::{DType, Tensor, TensorData};
 use sweep_core::training::Augment;
 use sweep_data::{Packed, Part, ViewKey, Viewer};
 
+use crate::ops::FusedBackend;
 use crate::rng::KeyedRng;
-
-/// Most bytes of unchanging views kept per data set and part: all of Weather's validation images at 224² (136 MB) fit.
-const KEPT_BYTES: usize = 256 << 20;
 
 /// Numbers of the input of one evaluation batch: 16 MiB, 27 colour pictures at 224², 341 at 64².
 const BATCH_FLOATS: usize = 1 << 22;
@@ -46,7 +45,6 @@ pub struct Feed<B: Backend> {
     viewer: Viewer,
     /// Normalised value of each byte, by channel.
     table: Vec<[f32; 256]>,
-    train: Option<Vec<f32>>,
     val: Vec<Tensor<B, 4>>,
 }
 
@@ -56,7 +54,7 @@ impl<B: Backend> std::fmt::Debug for Feed<B> {
     }
 }
 
-impl<B: Backend> Feed<B> {
+impl<B: FusedBackend> Feed<B> {
     /// Views of `packed` on `device`; nothing is made before it is asked for.
     pub fn new(packed: Packed, device: B::Device) -> Self {
         let norm = packed.normalisation();
@@ -67,7 +65,7 @@ impl<B: Backend> Feed<B> {
                 })
             })
             .collect();
-        Self { packed, device, viewer: Viewer::new(), table, train: None, val: Vec::new() }
+        Self { packed, device, viewer: Viewer::new(), table, val: Vec::new() }
     }
 
     /// The data set.
@@ -87,28 +85,12 @@ impl<B: Backend> Feed<B> {
         epoch: u32,
     ) -> Tensor<B, 4> {
         let part = self.packed.train();
-        if augment == Augment::None && self.train.is_none() && self.fits(part.len()) {
-            self.train = Some(self.evaluation_views(part.clone()));
+        let mut views = Vec::with_capacity(examples.len() * self.packed.view_len());
+        for &example in examples {
+            let (packed, key) = (&self.packed, ViewKey { seed, epoch });
+            let pixels = self.viewer.train_pixels(packed, part.start + example, augment, key);
+            normalise(pixels, &self.table, &mut views);
         }
-        let views = match &self.train {
-            Some(kept) if augment == Augment::None => {
-                let len = self.packed.view_len();
-                examples.iter().flat_map(|&e| &kept[e * len..(e + 1) * len]).copied().collect()
-            }
-            _ => {
-                let mut views = Vec::with_capacity(examples.len() * self.packed.view_len());
-                for &example in examples {
-                    let pixels = self.viewer.train_pixels(
-                        &self.packed,
-                        part.start + example,
-                        augment,
-                        ViewKey { seed, epoch },
-                    );
-                    normalise(pixels, &self.table, &mut views);
-                }
-                views
-            }
-        };
         self.tensor(views)
     }
 
@@ -170,7 +152,7 @@ impl<B: Backend> Feed<B> {
     }
 
     fn fits(&self, images: usize) -> bool {
-        images * self.packed.view_len() * size_of::<f32>() <= KEPT_BYTES
+        images * self.packed.view_len() * size_of::<f32>() <= B::KEPT_VIEWS
     }
 
     fn evaluation_views(&mut self, examples: Range<usize>) -> Vec<f32> {
@@ -192,11 +174,22 @@ impl<B: Backend> Feed<B> {
 }
 
 fn normalise(pixels: &[u8], table: &[[f32; 256]], out: &mut Vec<f32>) {
+    let start = out.len();
+    out.resize(start + pixels.len(), 0.0);
+    let out = &mut out[start..];
     match table {
-        [only] => out.extend(pixels.iter().map(|&v| only[usize::from(v)])),
-        _ => out.extend(
-            pixels.iter().zip(table.iter().cycle()).map(|(&v, channel)| channel[usize::from(v)]),
-        ),
+        [only] => {
+            for (out, &v) in out.iter_mut().zip(pixels) {
+                *out = only[usize::from(v)];
+            }
+        }
+        [red, green, blue] => {
+            let pixels = pixels.as_chunks::<3>().0;
+            for (out, &[r, g, b]) in out.as_chunks_mut::<3>().0.iter_mut().zip(pixels) {
+                *out = [red[usize::from(r)], green[usize::from(g)], blue[usize::from(b)]];
+            }
+        }
+        _ => unreachable!("a packed picture has one channel or three"),
     }
 }
 
@@ -240,7 +233,10 @@ mod tests {
         one[5] = 1.5;
         two[5] = -2.5;
         let mut out = Vec::new();
-        normalise(&[5, 5, 0, 5], &[one, two], &mut out);
-        assert_eq!(out, [1.5, -2.5, 0.0, -2.5]);
+        let blue = [9.0; 256];
+        normalise(&[5, 5, 1, 0, 5, 1], &[one, two, blue], &mut out);
+        assert_eq!(out, [1.5, -2.5, 9.0, 0.0, -2.5, 9.0]);
+        normalise(&[0, 5], &[one], &mut out);
+        assert_eq!(out[6..], [0.0, 1.5], "added to what is there");
     }
 }

@@ -147,6 +147,10 @@ impl<'a, L: Learner> Training<'a, L> {
                 let step = self.progress.step;
                 let learning_rate = self.learning_rate(step);
                 let batch = Batch { examples, epoch, step, learning_rate };
+                if step == 0 {
+                    // What `bench/start` waits for, as for the end of it.
+                    tracing::debug!(run.id = %self.id, "first step begins");
+                }
                 match self.learner.step(&batch, &self.objective) {
                     Ok(sums) => self.progress.sums.add(sums),
                     Err(Diverged) => {
@@ -157,8 +161,7 @@ impl<'a, L: Learner> Training<'a, L> {
                 self.progress.step += 1;
                 self.progress.batch += 1;
                 if self.progress.step == 1 {
-                    // What `bench/start` waits for.
-                    tracing::debug!(run.id = %self.id, "first step");
+                    tracing::debug!(run.id = %self.id, "first step taken");
                 }
                 if let ControlFlow::Break(outcome) = self.obey(batches.len(), observer) {
                     return outcome;
