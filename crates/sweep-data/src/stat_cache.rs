@@ -103,7 +103,8 @@ impl<T: Serialize + DeserializeOwned> StatCache<T> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::fs::{File, FileTimes};
 

@@ -162,6 +162,14 @@ impl Device {
     }
 }
 
+/// Whether CUDA uses the kernels of this crate (`SWEEP_CUDA_FUSED=1`) in place of burn's operations. Their arithmetic is tested without a
+/// GPU (`bench/kernels`); until one has timed them they are not the default.
+#[cfg(feature = "cuda")]
+pub(crate) fn own_kernels() -> bool {
+    static CHOSEN: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    *CHOSEN.get_or_init(|| std::env::var_os("SWEEP_CUDA_FUSED").is_some_and(|value| value == "1"))
+}
+
 #[cfg(not(feature = "cuda"))]
 fn usable(_index: usize) -> Result<(), DeviceError> {
     Err(DeviceError::NotBuilt)

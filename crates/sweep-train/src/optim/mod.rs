@@ -1,19 +1,39 @@
 //! Optimizers and gradient clipping in torch's formulas, with a state that can be written down and read back bit for bit.
 //!
-//! [`rule`] holds the formulas for one parameter, [`gradients`] collects and clips what autodiff left, [`Optimizer`] applies
-//! a rule to every parameter of a module. Weight decay applies to every parameter, biases and batch-norm affines included, as
+//! [`rule`] holds the formulas for one parameter (`cube` the same as kernels for CUDA), [`gradients`] collects and clips what autodiff
+//! left, [`Optimizer`] applies a rule to every parameter of a module. Weight decay applies to every parameter, biases and batch-norm affines included, as
 //! in torch when one parameter group is given. Learning rates come in per step: the schedule is
 //! [`sweep_core::training::Schedule::factor`]. Not here: when to step ([`crate::trainer`]).
 
+#[cfg(feature = "cuda")]
+mod cube;
 pub mod gradients;
 pub mod rule;
 
+use burn::backend::Flex;
 use burn::module::{AutodiffModule, ModuleMapper, Param};
 use burn::prelude::*;
 use burn::tensor::backend::AutodiffBackend;
 
 use self::gradients::ParameterGradients;
 use self::rule::Moments;
+
+/// A backend that may do a parameter's step faster than operation by operation, which is the default.
+pub trait StepBackend: Backend {
+    /// As [`rule::updated`].
+    fn stepped(
+        rule: &sweep_core::training::Optimizer,
+        step: u64,
+        learning_rate: f64,
+        parameter: Tensor<Self, 1>,
+        gradient: Tensor<Self, 1>,
+        moments: Option<Moments<Self>>,
+    ) -> (Tensor<Self, 1>, Moments<Self>) {
+        rule::updated(rule, step, learning_rate, parameter, gradient, moments)
+    }
+}
+
+impl StepBackend for Flex {}
 
 /// An optimizer with its state: one entry per parameter that has a gradient, in module order, flat.
 #[derive(Clone, Debug)]
@@ -23,7 +43,7 @@ pub struct Optimizer<B: Backend> {
     moments: Vec<Option<Moments<B>>>,
 }
 
-impl<B: Backend> Optimizer<B> {
+impl<B: StepBackend> Optimizer<B> {
     /// An optimizer that has not stepped.
     pub fn new(rule: sweep_core::training::Optimizer) -> Self {
         Self { rule, steps: 0, moments: Vec::new() }
@@ -81,7 +101,7 @@ struct Stepper<'a, B: Backend> {
     moments: std::slice::IterMut<'a, Option<Moments<B>>>,
 }
 
-impl<B: Backend, AB: AutodiffBackend<InnerBackend = B>> ModuleMapper<AB> for Stepper<'_, B> {
+impl<B: StepBackend, AB: AutodiffBackend<InnerBackend = B>> ModuleMapper<AB> for Stepper<'_, B> {
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<AB, D>>) -> Param<Tensor<AB, D>> {
         let (Some(gradient), Some(moments)) = (self.gradients.next(), self.moments.next()) else {
             return param;
@@ -93,7 +113,7 @@ impl<B: Backend, AB: AutodiffBackend<InnerBackend = B>> ModuleMapper<AB> for Ste
         let shape = tensor.shape();
         let flat = tensor.inner().reshape([-1]);
         let (flat, next) =
-            rule::updated(self.rule, self.step, self.learning_rate, flat, gradient, moments.take());
+            B::stepped(self.rule, self.step, self.learning_rate, flat, gradient, moments.take());
         *moments = Some(next);
         Param::from_mapped_value(id, Tensor::from_inner(flat.reshape(shape)).require_grad(), mapper)
     }
@@ -101,7 +121,7 @@ impl<B: Backend, AB: AutodiffBackend<InnerBackend = B>> ModuleMapper<AB> for Ste
 
 #[cfg(test)]
 mod tests {
-    use burn::backend::{Autodiff, Flex};
+    use burn::backend::Autodiff;
 
     use super::*;
 

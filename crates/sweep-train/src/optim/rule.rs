@@ -64,6 +64,23 @@ fn decayed<B: Backend>(
     }
 }
 
+/// What Adam's moments, which start at 0, are corrected by.
+pub(super) struct BiasCorrection {
+    /// The learning rate over 1 − β₁ᵗ.
+    pub(super) rate: f64,
+    /// √(1 − β₂ᵗ).
+    pub(super) root: f64,
+}
+
+impl BiasCorrection {
+    /// At step number `step` (from 1).
+    pub(super) fn at(step: u64, learning_rate: f64, beta1: f64, beta2: f64) -> Self {
+        let exponent = i32::try_from(step).unwrap_or(i32::MAX);
+        let rate = learning_rate / (1.0 - beta1.powi(exponent));
+        Self { rate, root: (1.0 - beta2.powi(exponent)).sqrt() }
+    }
+}
+
 struct Betas {
     beta1: f64,
     beta2: f64,
@@ -87,10 +104,8 @@ fn adam<B: Backend>(
         }
         _ => (gradient.mul_scalar(1.0 - beta1), squared),
     };
-    let exponent = i32::try_from(step).unwrap_or(i32::MAX);
-    let rate = learning_rate / (1.0 - beta1.powi(exponent));
-    let correction = (1.0 - beta2.powi(exponent)).sqrt();
-    let denominator = second.clone().sqrt().div_scalar(correction).add_scalar(epsilon);
+    let BiasCorrection { rate, root } = BiasCorrection::at(step, learning_rate, beta1, beta2);
+    let denominator = second.clone().sqrt().div_scalar(root).add_scalar(epsilon);
     let parameter = parameter.sub(first.clone().div(denominator).mul_scalar(rate));
     (parameter, Moments { first, second: Some(second) })
 }

@@ -13,11 +13,11 @@ use crate::feed::Feed;
 use crate::loss::{Evaluation, Objective, Targets};
 use crate::network::Template;
 use crate::ops::FusedBackend;
-use crate::optim::Optimizer;
 use crate::optim::gradients::{ParameterGradients, clip_factor, global_norm};
+use crate::optim::{Optimizer, StepBackend};
 
 /// A classifier in training.
-pub(super) struct Network<'a, B: FusedBackend> {
+pub(super) struct Network<'a, B: FusedBackend + StepBackend> {
     run: &'a RunSpec,
     device: B::Device,
     feed: &'a mut Feed<B>,
@@ -27,7 +27,7 @@ pub(super) struct Network<'a, B: FusedBackend> {
     evaluated: Option<Classifier<B>>,
 }
 
-impl<'a, B: FusedBackend> Network<'a, B> {
+impl<'a, B: FusedBackend + StepBackend> Network<'a, B> {
     /// The network of `run` with its starting weights, those of `template` where there is one.
     pub(super) fn new(
         run: &'a RunSpec,
@@ -55,7 +55,7 @@ fn in_precision<B: FusedBackend>(views: Tensor<B, 4>, precision: Precision) -> T
     }
 }
 
-impl<B: FusedBackend> Learner for Network<'_, B> {
+impl<B: FusedBackend + StepBackend> Learner for Network<'_, B> {
     fn step(&mut self, batch: &Batch<'_>, objective: &Objective) -> Result<Sums, Diverged> {
         self.evaluated = None;
         let training = &self.run.configuration.training;

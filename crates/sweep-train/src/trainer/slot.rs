@@ -25,6 +25,7 @@ use crate::frozen::Features;
 use crate::frozen::cache::{Cache, Key, Look, Making};
 use crate::network::{BackboneConfig, BackboneKind, Template};
 use crate::ops::FusedBackend;
+use crate::optim::StepBackend;
 use crate::rng::KeyedRng;
 use crate::shared;
 use crate::weights::{self, WeightsError};
@@ -48,7 +49,7 @@ pub(super) struct Slot<B: Backend> {
     /// In each list the one used last is last.
     feeds: Vec<(FeedKey, Feed<B>)>,
     /// Networks with pretrained weights, which slots of one device share.
-    templates: Vec<((model::Backbone, Sha256), Arc<Template<B>>)>,
+    templates: Vec<(TemplateKey, Arc<Template<B>>)>,
     features: Vec<(Key, Arc<Features>)>,
 }
 
@@ -60,6 +61,9 @@ pub(super) struct Sources {
     pub(super) features: Option<PathBuf>,
 }
 
+/// Which network, and the file of its weights.
+type TemplateKey = (model::Backbone, Sha256);
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct FeedKey {
     content: Digest,
@@ -67,7 +71,7 @@ struct FeedKey {
     image_size: u32,
 }
 
-impl<B: FusedBackend> Slot<B> {
+impl<B: FusedBackend + StepBackend> Slot<B> {
     /// A slot that holds no data yet.
     pub(super) fn new(device: B::Device, kind: DeviceKind, data: DataSource) -> Self {
         let sources = Sources { data, weights: None, features: None };

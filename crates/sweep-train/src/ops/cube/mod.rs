@@ -1,12 +1,9 @@
 //! [`FusedBackend`] for CUDA: batch norm in training by the kernels of [`kernels`], the rest composed.
 //!
-//! The kernels' arithmetic is tested without a GPU (`bench/kernels`), their speed is not measured yet: until it is, the composed
-//! batch norm stands and `SWEEP_CUDA_FUSED=1` chooses the kernels. Not here: strided 1×1 gradients, which [`super::composed`] takes as
+//! `SWEEP_CUDA_FUSED=1` chooses the kernels ([`device::own_kernels`]). Not here: strided 1×1 gradients, which [`super::composed`] takes as
 //! slice and dense product on every backend.
 
 mod kernels;
-
-use std::sync::OnceLock;
 
 use burn::backend::Cuda;
 use burn::tensor::DType;
@@ -19,12 +16,13 @@ use cubecl::server::Handle;
 use self::kernels::{Back, Sizes, Then};
 use super::composed::primitive;
 use super::{FusedBackend, NormGradients, NormInput, NormOutput, NormState};
+use crate::device;
 
 type Float = CubeTensor<CudaRuntime>;
 
 impl FusedBackend for Cuda {
     fn norm_train(input: NormInput<Self>) -> NormOutput<Self> {
-        if !(chosen() && fits(&input)) {
+        if !(device::own_kernels() && fits(&input)) {
             return primitive::norm_train(input);
         }
         let x = into_contiguous(input.x);
@@ -58,7 +56,7 @@ impl FusedBackend for Cuda {
         state: NormState<Self>,
         grad: FloatTensor<Self>,
     ) -> NormGradients<Self> {
-        if !(chosen() && fits(&input) && grad.dtype == DType::F32) {
+        if !(device::own_kernels() && fits(&input) && grad.dtype == DType::F32) {
             return primitive::norm_train_backward(input, y, state, grad);
         }
         let x = into_contiguous(input.x);
@@ -81,12 +79,6 @@ impl FusedBackend for Cuda {
             residual: gradients.residual.map(|residual| like(&x, shape(&x), residual)),
         }
     }
-}
-
-/// Whether the kernels were asked for.
-fn chosen() -> bool {
-    static CHOSEN: OnceLock<bool> = OnceLock::new();
-    *CHOSEN.get_or_init(|| std::env::var_os("SWEEP_CUDA_FUSED").is_some_and(|value| value == "1"))
 }
 
 /// The kernels know f32 alone, and positions of 32 bits.
