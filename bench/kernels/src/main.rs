@@ -6,6 +6,7 @@
 #[path = "../../../crates/sweep-train/src/ops/cube/kernels.rs"]
 mod kernels;
 mod optimizer;
+mod views;
 
 use cubecl::prelude::*;
 use cubecl::wgpu::{WgpuDevice, WgpuRuntime};
@@ -51,6 +52,7 @@ fn main() {
         }
     }
     worst = optimizer::check(&client).into_iter().fold(worst, f64::max);
+    worst = views::check(&client).into_iter().fold(worst, f64::max);
     println!("worst: {worst:.1e} (allowed: 1)");
     std::process::exit(i32::from(worst.is_nan() || worst > 1.0));
 }

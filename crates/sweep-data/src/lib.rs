@@ -41,4 +41,4 @@ pub use pack::{Normalisation, PackError, Packed, Picture, Progress};
 pub use part::Part;
 pub use resize::short_side;
 pub use source::{Fetching, Opening, Origin};
-pub use view::{ViewKey, Viewer};
+pub use view::{View, ViewKey, Viewer};

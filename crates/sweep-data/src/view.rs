@@ -26,6 +26,60 @@ pub struct ViewKey {
     pub epoch: u32,
 }
 
+/// Which part of a packed picture a view shows, in whole pixels of the picture.
+///
+/// The part is resized to the view's size (bilinear with antialias, which looks at neighbours outside the part too), then mirrored or
+/// not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Pixels left of the part.
+    pub left: u32,
+    /// Pixels above it.
+    pub top: u32,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Whether left becomes right.
+    pub mirror: bool,
+}
+
+impl View {
+    /// The evaluation view of `example`: the central square, of an odd margin the larger half right and below.
+    ///
+    /// # Panics
+    /// On an example that is not there.
+    pub fn evaluation(packed: &Packed, example: usize) -> Self {
+        let (side, picture) = (packed.image_size(), packed.picture(example));
+        let (left, top) = ((picture.width - side) / 2, (picture.height - side) / 2);
+        Self { left, top, width: side, height: side, mirror: false }
+    }
+
+    /// The training view of `example`.
+    ///
+    /// # Panics
+    /// On an example that is not there.
+    pub fn training(packed: &Packed, example: usize, augment: Augment, key: ViewKey) -> Self {
+        let smallest_area = match augment {
+            Augment::None => return Self::evaluation(packed, example),
+            Augment::Mild => 0.6,
+            Augment::Torchvision => 0.08,
+        };
+        let picture = packed.picture(example);
+        let parts = [
+            &key.seed.to_le_bytes()[..],
+            &key.epoch.to_le_bytes()[..],
+            &(example as u64).to_le_bytes()[..],
+        ];
+        let mut rng = KeyedRng::new("view", &parts);
+        let Region { left, top, width, height } =
+            random_region(&mut rng, picture.width, picture.height, smallest_area);
+        // Drawn even where mirroring is not allowed, so that the permission changes nothing but the mirroring.
+        let mirror = (rng.bits() >> 63 == 1) && packed.hflip();
+        Self { left, top, width, height, mirror }
+    }
+}
+
 /// Makes views; holds scratch memory and nothing that changes a result. One per thread.
 #[derive(Debug, Default)]
 pub struct Viewer {
@@ -78,7 +132,8 @@ impl Viewer {
     pub fn eval_pixels(&mut self, packed: &Packed, example: usize) -> &[u8] {
         let picture = packed.picture(example);
         self.pixels.resize(packed.view_len(), 0);
-        centre(&picture, packed.image_size(), &mut self.pixels);
+        let View { left, top, .. } = View::evaluation(packed, example);
+        cut(&picture, (left, top), packed.image_size(), &mut self.pixels);
         &self.pixels
     }
 
@@ -93,21 +148,15 @@ impl Viewer {
         augment: Augment,
         key: ViewKey,
     ) -> &[u8] {
-        let smallest_area = match augment {
-            Augment::None => return self.eval_pixels(packed, example),
-            Augment::Mild => 0.6,
-            Augment::Torchvision => 0.08,
-        };
+        if augment == Augment::None {
+            return self.eval_pixels(packed, example);
+        }
+        let View { left, top, width, height, mirror } =
+            View::training(packed, example, augment, key);
         let picture = packed.picture(example);
         let side = packed.image_size();
         self.pixels.resize(packed.view_len(), 0);
-        let parts = [
-            &key.seed.to_le_bytes()[..],
-            &key.epoch.to_le_bytes()[..],
-            &(example as u64).to_le_bytes()[..],
-        ];
-        let mut rng = KeyedRng::new("view", &parts);
-        let region = random_region(&mut rng, picture.width, picture.height, smallest_area);
+        let region = Region { left, top, width, height };
         let size = (picture.width, picture.height);
         resize_into(
             &mut self.resizer,
@@ -118,9 +167,7 @@ impl Viewer {
             (side, side),
             &mut self.pixels,
         );
-        // Drawn even where mirroring is not allowed, so that the permission changes nothing but the mirroring.
-        let mirror = rng.bits() >> 63 == 1;
-        if mirror && packed.hflip() {
+        if mirror {
             mirror_rows(&mut self.pixels, side as usize, picture.channels);
         }
         &self.pixels
@@ -153,11 +200,10 @@ fn lookup(normalisation: Normalisation) -> Box<[[f32; 256]; 3]> {
     table
 }
 
-/// Copies the central `side`² pixels; of an odd margin the larger half is right and below.
-fn centre(picture: &Picture<'_>, side: u32, out: &mut [u8]) {
+/// Copies the `side`² pixels right of and below the point (left, top).
+fn cut(picture: &Picture<'_>, (left, top): (u32, u32), side: u32, out: &mut [u8]) {
     let row = side as usize * picture.channels;
-    let left = ((picture.width - side) / 2) as usize * picture.channels;
-    let top = ((picture.height - side) / 2) as usize;
+    let (left, top) = (left as usize * picture.channels, top as usize);
     let stride = picture.width as usize * picture.channels;
     for (y, target) in out.chunks_exact_mut(row).enumerate() {
         let start = (top + y) * stride + left;
@@ -239,11 +285,11 @@ mod tests {
     }
 
     #[test]
-    fn the_centre_of_a_wide_picture_is_cut() {
+    fn a_part_of_a_wide_picture_is_cut() {
         let picture =
             Picture { width: 5, height: 2, channels: 1, pixels: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9] };
         let mut out = [0; 4];
-        centre(&picture, 2, &mut out);
+        cut(&picture, (1, 0), 2, &mut out);
         assert_eq!(out, [1, 2, 6, 7]);
     }
 

@@ -6,14 +6,17 @@
 //! backend wants them. Not here: decoding, crops and mirrors (`sweep_data`).
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{DType, Tensor, TensorData};
 use sweep_core::training::Augment;
-use sweep_data::{Packed, Part, ViewKey, Viewer};
+use sweep_data::{Packed, Part, View, ViewKey, Viewer};
 
 use crate::ops::FusedBackend;
 use crate::rng::KeyedRng;
+use crate::shared;
+use crate::views::{Shown, ViewBackend};
 
 /// Numbers of the input of one evaluation batch: 16 MiB, 27 colour pictures at 224², 341 at 64².
 const BATCH_FLOATS: usize = 1 << 22;
@@ -39,33 +42,38 @@ pub fn batches_per_epoch(examples: usize, batch_size: usize) -> usize {
 }
 
 /// Views of a data set at one image size, as tensors on one device.
-pub struct Feed<B: Backend> {
+pub struct Feed<B: ViewBackend> {
     packed: Packed,
     device: B::Device,
     viewer: Viewer,
     /// Normalised value of each byte, by channel.
     table: Vec<[f32; 256]>,
     val: Vec<Tensor<B, 4>>,
+    /// The pictures on the device, where views are made there.
+    resident: Option<Arc<B::Resident>>,
 }
 
-impl<B: Backend> std::fmt::Debug for Feed<B> {
+impl<B: ViewBackend> std::fmt::Debug for Feed<B> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Feed").field("path", &self.packed.path()).finish_non_exhaustive()
     }
 }
 
-impl<B: FusedBackend> Feed<B> {
-    /// Views of `packed` on `device`; nothing is made before it is asked for.
+impl<B: FusedBackend + ViewBackend> Feed<B> {
+    /// Views of `packed` on `device`; no view is made before it is asked for.
     pub fn new(packed: Packed, device: B::Device) -> Self {
         let norm = packed.normalisation();
-        let table = (0..packed.channels())
+        let table: Vec<[f32; 256]> = (0..packed.channels())
             .map(|channel| {
                 std::array::from_fn(|v| {
                     (v as f32 / norm.divisor - norm.mean[channel]) / norm.deviation[channel]
                 })
             })
             .collect();
-        Self { packed, device, viewer: Viewer::new(), table, val: Vec::new() }
+        // Slots of one device share them.
+        let name = format!("{device:?} {}", packed.digest());
+        let resident = shared::held(name, || B::resident(&packed, &table, &device).ok_or(())).ok();
+        Self { packed, device, viewer: Viewer::new(), table, val: Vec::new(), resident }
     }
 
     /// The data set.
@@ -85,6 +93,14 @@ impl<B: FusedBackend> Feed<B> {
         epoch: u32,
     ) -> Tensor<B, 4> {
         let part = self.packed.train();
+        if let Some(resident) = &self.resident {
+            let shown = examples.iter().map(|&example| {
+                let (packed, key) = (&self.packed, ViewKey { seed, epoch });
+                let example = part.start + example;
+                Shown::of(packed, example, View::training(packed, example, augment, key))
+            });
+            return channels_second(B::views(resident, &shown.collect::<Vec<_>>()));
+        }
         let mut views = Vec::with_capacity(examples.len() * self.packed.view_len());
         for &example in examples {
             let (packed, key) = (&self.packed, ViewKey { seed, epoch });
@@ -109,6 +125,11 @@ impl<B: FusedBackend> Feed<B> {
     /// # Shapes
     /// [N, C, S, S]
     pub fn evaluation_batch(&mut self, images: Range<usize>) -> Tensor<B, 4> {
+        if let Some(resident) = &self.resident {
+            let packed = &self.packed;
+            let shown = images.map(|e| Shown::of(packed, e, View::evaluation(packed, e)));
+            return channels_second(B::views(resident, &shown.collect::<Vec<_>>()));
+        }
         let views = self.evaluation_views(images);
         self.tensor(views)
     }
@@ -147,8 +168,7 @@ impl<B: FusedBackend> Feed<B> {
 
     fn made(&mut self, range: Range<usize>) -> Tensor<B, 4> {
         let start = self.packed.val().start;
-        let views = self.evaluation_views(start + range.start..start + range.end);
-        self.tensor(views)
+        self.evaluation_batch(start + range.start..start + range.end)
     }
 
     fn fits(&self, images: usize) -> bool {
@@ -168,9 +188,13 @@ impl<B: FusedBackend> Feed<B> {
         let (side, channels) = (self.packed.image_size() as usize, self.packed.channels());
         let images = views.len() / (side * side * channels);
         let data = TensorData::new(views, [images, side, side, channels]);
-        // A view of channels-last memory, which is what the operations of a network read.
-        Tensor::from_data(data, (&self.device, DType::F32)).permute([0, 3, 1, 2])
+        channels_second(Tensor::from_data(data, (&self.device, DType::F32)))
     }
+}
+
+/// Channels-last memory, which is what the operations of a network read, in the order of torch.
+fn channels_second<B: Backend>(views: Tensor<B, 4>) -> Tensor<B, 4> {
+    views.permute([0, 3, 1, 2])
 }
 
 fn normalise(pixels: &[u8], table: &[[f32; 256]], out: &mut Vec<f32>) {

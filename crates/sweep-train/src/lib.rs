@@ -1,7 +1,7 @@
 //! Losses, heads, networks and the epoch loop, on burn.
 //!
 //! Reading order: [`trainer`] (one run from its spec to its result: start with `trainer/training.rs`), then what a step is made
-//! of: [`feed`] (pictures to batches), [`network`] (batches to features) on [`ops`] (its operations, fused), [`head`] (features to
+//! of: [`feed`] (pictures to batches) and [`views`] (on a device of its own), [`network`] (batches to features) on [`ops`] (its operations, fused), [`head`] (features to
 //! plain logits), [`loss`] (what training minimises), [`optim`] (gradients to steps). The same for a head alone, on features computed
 //! once: [`frozen`]. Beside them: [`rng`] (keyed random numbers),
 //! [`checkpoint`] (a training written down), [`weights`] (pretrained weights from a file), [`device`] (CPU or CUDA).
@@ -22,4 +22,5 @@ pub mod optim;
 pub mod rng;
 mod shared;
 pub mod trainer;
+pub mod views;
 pub mod weights;

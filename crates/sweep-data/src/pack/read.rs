@@ -191,10 +191,26 @@ impl Packed {
     /// An example's picture: its short side a little above [`Packed::image_size`], in its own aspect.
     pub fn picture(&self, example: usize) -> Picture<'_> {
         let entry = &self.0.header.examples[example];
-        let len = entry.width as usize * entry.height as usize * self.channels();
-        let start = entry.offset as usize;
-        let pixels = &self.0.map[start..start + len];
+        let pixels = &self.0.map[self.place(example)];
         Picture { width: entry.width, height: entry.height, channels: self.channels(), pixels }
+    }
+
+    /// All pictures one behind the other, each as [`Packed::picture`] has it.
+    pub fn pictures(&self) -> &[u8] {
+        let end = (0..self.len()).map(|example| self.place(example).end).max();
+        &self.0.map[MAGIC.len()..end.unwrap_or(MAGIC.len())]
+    }
+
+    /// Where in [`Packed::pictures`] an example's picture begins.
+    pub fn offset_of(&self, example: usize) -> usize {
+        self.place(example).start - MAGIC.len()
+    }
+
+    /// Where in the file an example's picture is.
+    fn place(&self, example: usize) -> Range<usize> {
+        let entry = &self.0.header.examples[example];
+        let start = entry.offset as usize;
+        start..start + entry.width as usize * entry.height as usize * self.channels()
     }
 
     /// Numbers in one view: channels · `image_size`².
@@ -221,6 +237,7 @@ fn header(map: &[u8]) -> Option<Header> {
                 .checked_mul(u64::from(header.channels))
                 .and_then(|len| entry.offset.checked_add(len));
             (entry.label as usize) < header.classes.len()
+                && entry.offset >= MAGIC.len() as u64
                 && entry.width.min(entry.height) >= header.image_size
                 && end.is_some_and(|end| end <= start)
         });

@@ -34,12 +34,20 @@ pub use self::room::Room;
 use self::room::{Place, Shape, Short, says_out_of_memory};
 use self::slot::Slot;
 use crate::device::Resolved;
+use crate::ops::FusedBackend;
+use crate::optim::StepBackend;
+use crate::views::ViewBackend;
 
 /// Where a trainer gets packed data: the data set of a run at an image size. Called from slot threads, once per data set and size.
 pub type DataSource = Arc<dyn Fn(&DataSetRef, u32) -> Result<Packed, TrainError> + Send + Sync>;
 
 /// Where a trainer gets the file of pretrained weights. Called from slot threads, once per file; what it names is verified.
 pub type WeightsSource = Arc<dyn Fn(&WeightsRef) -> Result<PathBuf, TrainError> + Send + Sync>;
+
+/// A backend that trains: with the operations of networks, of an optimizer, and of views.
+trait TrainBackend: FusedBackend + StepBackend + ViewBackend {}
+
+impl<B: FusedBackend + StepBackend + ViewBackend> TrainBackend for B {}
 
 /// Between two looks whether there is room.
 const LOOK_EVERY: Duration = Duration::from_millis(50);

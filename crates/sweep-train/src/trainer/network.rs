@@ -6,6 +6,7 @@ use burn::tensor::{FloatDType, Tensor};
 use sweep_core::run::RunSpec;
 use sweep_core::training::Precision;
 
+use super::TrainBackend;
 use super::classifier::{self, Classifier, Task, numbers};
 use super::training::{Batch, Diverged, Learner, Scored};
 use crate::checkpoint::{SavedMoments, Sums};
@@ -13,11 +14,11 @@ use crate::feed::Feed;
 use crate::loss::{Evaluation, Objective, Targets};
 use crate::network::Template;
 use crate::ops::FusedBackend;
+use crate::optim::Optimizer;
 use crate::optim::gradients::{ParameterGradients, clip_factor, global_norm};
-use crate::optim::{Optimizer, StepBackend};
 
 /// A classifier in training.
-pub(super) struct Network<'a, B: FusedBackend + StepBackend> {
+pub(super) struct Network<'a, B: TrainBackend> {
     run: &'a RunSpec,
     device: B::Device,
     feed: &'a mut Feed<B>,
@@ -27,7 +28,7 @@ pub(super) struct Network<'a, B: FusedBackend + StepBackend> {
     evaluated: Option<Classifier<B>>,
 }
 
-impl<'a, B: FusedBackend + StepBackend> Network<'a, B> {
+impl<'a, B: TrainBackend> Network<'a, B> {
     /// The network of `run` with its starting weights, those of `template` where there is one.
     pub(super) fn new(
         run: &'a RunSpec,
@@ -55,7 +56,7 @@ fn in_precision<B: FusedBackend>(views: Tensor<B, 4>, precision: Precision) -> T
     }
 }
 
-impl<B: FusedBackend + StepBackend> Learner for Network<'_, B> {
+impl<B: TrainBackend> Learner for Network<'_, B> {
     fn step(&mut self, batch: &Batch<'_>, objective: &Objective) -> Result<Sums, Diverged> {
         self.evaluated = None;
         let training = &self.run.configuration.training;

@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use burn::tensor::backend::Backend;
 use sweep_core::dataset::DataSetRef;
 use sweep_core::ids::{Digest, Sha256};
 use sweep_core::model::{self, Model, Weights};
@@ -19,13 +18,11 @@ use super::classifier::{self, Task, numbers};
 use super::head::HeadAlone;
 use super::network::Network;
 use super::training::{Images, Training};
-use super::{DataSource, WeightsSource};
+use super::{DataSource, TrainBackend, WeightsSource};
 use crate::feed::Feed;
 use crate::frozen::Features;
 use crate::frozen::cache::{Cache, Key, Look, Making};
 use crate::network::{BackboneConfig, BackboneKind, Template};
-use crate::ops::FusedBackend;
-use crate::optim::StepBackend;
 use crate::rng::KeyedRng;
 use crate::shared;
 use crate::weights::{self, WeightsError};
@@ -42,7 +39,7 @@ const FROZEN_SEED: u64 = 0;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// One training thread's device and data.
-pub(super) struct Slot<B: Backend> {
+pub(super) struct Slot<B: TrainBackend> {
     device: B::Device,
     kind: DeviceKind,
     pub(super) sources: Sources,
@@ -71,7 +68,7 @@ struct FeedKey {
     image_size: u32,
 }
 
-impl<B: FusedBackend + StepBackend> Slot<B> {
+impl<B: TrainBackend> Slot<B> {
     /// A slot that holds no data yet.
     pub(super) fn new(device: B::Device, kind: DeviceKind, data: DataSource) -> Self {
         let sources = Sources { data, weights: None, features: None };
