@@ -69,6 +69,13 @@ class Service {
     return this;
   }
 
+  /** Waits until it ends of itself. */
+  async end() {
+    let timer;
+    const late = new Promise((_, fail) => { timer = setTimeout(() => fail(new Error(`never ended:\n${this.said}`)), PATIENCE); });
+    await Promise.race([this.ended, late]).finally(() => clearTimeout(timer));
+  }
+
   async kill() {
     this.child.kill("SIGKILL");
     await this.ended;
@@ -124,14 +131,14 @@ export class World {
   }
 
   /** Waits until the sweep's counts are as wanted. */
-  async until(id, wanted) {
+  async until(id, wanted, patience = PATIENCE) {
     const began = Date.now();
     for (;;) {
       const asked = this.service(sweep, ["status", id, "--store", this.store, "--json"]);
       await asked.ended;
       const status = JSON.parse(asked.said);
       if (wanted(status)) return status;
-      if (Date.now() - began > PATIENCE) throw new Error(`never: ${wanted}\n${asked.said}`);
+      if (Date.now() - began > patience) throw new Error(`never: ${wanted}\n${asked.said}`);
     }
   }
 
