@@ -60,6 +60,9 @@ impl<B: Backend> Targets<B> {
 
     /// [N, C] with each target's entry replaced by `target` [N, 1].
     pub(super) fn replace(&self, values: Tensor<B, 2>, target: Tensor<B, 2>) -> Tensor<B, 2> {
-        values.mask_where(self.mask(), target)
+        // Expanded first: burn-cubecl 0.21 sets out to mask as many elements as the smallest operand has, which leaves gradients of a
+        // narrower `target` wrong on GPUs.
+        let shape = values.dims();
+        values.mask_where(self.mask(), target.expand(shape))
     }
 }
