@@ -99,15 +99,20 @@ fn moments(x: &[f32], pivot: &[f32]) -> Sums {
         || {
             for_channel_blocks!(channels, |channel, L| {
                 let pivot = lanes::<L>(pivot, channel);
-                sums.add::<L>(channel, rows, |row| {
-                    let mut values = lanes::<L>(x, row * channels + channel);
-                    let mut squares = [0.0; L];
-                    for lane in 0..L {
-                        values[lane] -= pivot[lane];
-                        squares[lane] = values[lane] * values[lane];
-                    }
-                    (values, squares)
-                });
+                sums.add::<L>(
+                    channel,
+                    rows,
+                    #[inline(always)]
+                    |row| {
+                        let mut values = lanes::<L>(x, row * channels + channel);
+                        let mut squares = [0.0; L];
+                        for lane in 0..L {
+                            values[lane] -= pivot[lane];
+                            squares[lane] = values[lane] * values[lane];
+                        }
+                        (values, squares)
+                    },
+                );
             });
         },
     );
@@ -261,20 +266,25 @@ fn gradient_sums(
     for_channel_blocks!(channels, |channel, L| {
         let mean = lanes::<L>(mean, channel);
         let (scale, shift) = (lanes::<L>(scale, channel), lanes::<L>(shift, channel));
-        sums.add::<L>(channel, rows, |row| {
-            let at = row * channels + channel;
-            let values = lanes::<L>(x, at);
-            let mut grads = lanes::<L>(grad, at);
-            let mut products = [0.0; L];
-            for lane in 0..L {
-                if mask == Mask::Recomputed {
-                    grads[lane] =
-                        through_relu(grads[lane], values[lane] * scale[lane] + shift[lane]);
+        sums.add::<L>(
+            channel,
+            rows,
+            #[inline(always)]
+            |row| {
+                let at = row * channels + channel;
+                let values = lanes::<L>(x, at);
+                let mut grads = lanes::<L>(grad, at);
+                let mut products = [0.0; L];
+                for lane in 0..L {
+                    if mask == Mask::Recomputed {
+                        grads[lane] =
+                            through_relu(grads[lane], values[lane] * scale[lane] + shift[lane]);
+                    }
+                    products[lane] = grads[lane] * (values[lane] - mean[lane]);
                 }
-                products[lane] = grads[lane] * (values[lane] - mean[lane]);
-            }
-            (grads, products)
-        });
+                (grads, products)
+            },
+        );
     });
     sums
 }
