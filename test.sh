@@ -4,6 +4,7 @@
 # The crates without burn are built and tested in dev, whatever holds burn in release only, so that burn compiles once for
 # tests and for the product. One step can be named:
 # ./test.sh tools | fmt | direction | deny | lint | docs | pure | product | chart | prometheus | browser | readme
+# Not part of the whole, for it compiles burn anew: ./test.sh vulkan
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -121,6 +122,20 @@ pure() {
 }
 
 product() { step "tests of training and of the command"; cargo test --locked --release "${BURN[@]}"; }
+
+# What CUDA runs, on a software Vulkan driver: losses, operations and trainings, with burn's kernels and with our own.
+vulkan() {
+  step "the GPU's code on Vulkan"
+  install mesa-vulkan-drivers libvulkan1
+  if ! ldconfig -p | grep -q libvulkan.so.1; then
+    skipped "no Vulkan driver here and none could be installed"
+    return
+  fi
+  for own in 0 1; do
+    SWEEP_CUDA_FUSED=$own cargo test --locked --release "${BURN[@]}" --features sweep-train/vulkan-tests \
+      --test loss_golden --test network_ops --test train_gpu
+  done
+}
 
 # The pods' own commands are the binaries that the steps before have built.
 chart() {

@@ -12,6 +12,8 @@ use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::activation::log_softmax;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
+#[cfg(feature = "gpu")]
+use sweep_train::device::gpu;
 use sweep_train::device::{Device, Resolved};
 use sweep_train::network::{Backbone, BackboneConfig, BackboneKind, Depth, Linear, state};
 use sweep_train::ops::FusedBackend;
@@ -82,13 +84,13 @@ fn main() {
     let device: Device = device.first().map_or("cpu", String::as_str).parse().expect("a device");
     match device.resolved() {
         Ok(Resolved::Cpu) => timed::<Flex>(model, &sizes, &Default::default()),
-        #[cfg(feature = "cuda")]
+        #[cfg(feature = "gpu")]
         Ok(found @ Resolved::Cuda(index)) => {
             found.keep_kernels(&std::env::temp_dir().join("sweep-bench-step"));
-            let device = burn::backend::cuda::CudaDevice::new(index);
-            timed::<burn::backend::Cuda>(model, &sizes, &device);
+            let device = gpu::gpu(index);
+            timed::<gpu::Gpu>(model, &sizes, &device);
         }
-        #[cfg(not(feature = "cuda"))]
+        #[cfg(not(feature = "gpu"))]
         Ok(Resolved::Cuda(_)) => unreachable!("a program without CUDA resolves no CUDA device"),
         Err(why) => {
             eprintln!("{why}");

@@ -9,15 +9,15 @@
 use std::f64::consts::SQRT_2;
 
 use burn::backend::Autodiff;
-#[cfg(feature = "cuda-tests")]
-use burn::backend::Cuda as Base;
-#[cfg(not(feature = "cuda-tests"))]
+#[cfg(not(feature = "gpu-tests"))]
 use burn::backend::Flex as Base;
 use burn::tensor::{Tensor, TensorData};
 use serde_json::Value;
 
 use sweep_core::loss::{HeadKind, Loss, Sigma};
 use sweep_core::training::Optimizer;
+#[cfg(feature = "gpu-tests")]
+use sweep_train::device::gpu::Gpu as Base;
 use sweep_train::frozen::{Features, HeadNumbers, LinearHead};
 use sweep_train::head::Head;
 use sweep_train::loss::{Objective, Targets, arcface_target, predict, psi};

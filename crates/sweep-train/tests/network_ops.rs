@@ -4,11 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use burn::backend::Autodiff;
-#[cfg(feature = "cuda-tests")]
-use burn::backend::Cuda as Base;
-#[cfg(not(feature = "cuda-tests"))]
+#[cfg(not(feature = "gpu-tests"))]
 use burn::backend::Flex as Base;
 use burn::tensor::{DType, FloatDType, Tensor, TensorData};
+#[cfg(feature = "gpu-tests")]
+use sweep_train::device::gpu::Gpu as Base;
 use sweep_train::ops::{
     self, FusedBackend, ResidualAndActivation, RunningStatistics, Window, composed,
 };
@@ -278,6 +278,7 @@ fn block(dtype: FloatDType) -> (Tensor<Back, 2>, [Tensor<Base, 4>; 2], Tensor<Ba
 }
 
 #[test]
+#[cfg_attr(feature = "vulkan-tests", ignore = "Vulkan's shading language has no bfloat16")]
 fn a_block_in_bf16_is_the_one_in_f32_but_for_its_rounding() {
     let (wide, narrow) = (block(FloatDType::F32), block(FloatDType::BF16));
     assert_eq!(narrow.0.dtype(), DType::F32, "features leave in f32");

@@ -6,6 +6,8 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod kernels;
 
 use std::fmt;
@@ -164,15 +166,20 @@ impl Device {
 
 /// Whether CUDA uses the kernels of this crate (`SWEEP_CUDA_FUSED=1`) in place of burn's operations. Their arithmetic is tested without a
 /// GPU (`bench/kernels`); until one has timed them they are not the default.
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu")]
 pub(crate) fn own_kernels() -> bool {
     static CHOSEN: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     *CHOSEN.get_or_init(|| std::env::var_os("SWEEP_CUDA_FUSED").is_some_and(|value| value == "1"))
 }
 
-#[cfg(not(feature = "cuda"))]
+#[cfg(not(feature = "gpu"))]
 fn usable(_index: usize) -> Result<(), DeviceError> {
     Err(DeviceError::NotBuilt)
+}
+
+#[cfg(all(feature = "gpu", not(feature = "cuda")))]
+fn usable(_index: usize) -> Result<(), DeviceError> {
+    Ok(())
 }
 
 #[cfg(feature = "cuda")]

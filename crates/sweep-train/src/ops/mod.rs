@@ -13,7 +13,7 @@
 mod autodiff;
 mod backend;
 pub mod composed;
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu")]
 mod cube;
 mod flex;
 mod functions;

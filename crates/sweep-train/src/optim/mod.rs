@@ -5,7 +5,7 @@
 //! in torch when one parameter group is given. Learning rates come in per step: the schedule is
 //! [`sweep_core::training::Schedule::factor`]. Not here: when to step ([`crate::trainer`]).
 
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu")]
 mod cube;
 pub mod gradients;
 pub mod rule;

@@ -34,6 +34,8 @@ pub use self::room::Room;
 use self::room::{Place, Shape, Short, says_out_of_memory};
 use self::slot::Slot;
 use crate::device::Resolved;
+#[cfg(feature = "gpu")]
+use crate::device::gpu;
 use crate::ops::FusedBackend;
 use crate::optim::StepBackend;
 use crate::views::ViewBackend;
@@ -64,8 +66,8 @@ pub struct BurnTrainer {
 
 enum Engine {
     Cpu(Slot<Flex>),
-    #[cfg(feature = "cuda")]
-    Cuda(Slot<burn::backend::Cuda>),
+    #[cfg(feature = "gpu")]
+    Cuda(Slot<gpu::Gpu>),
 }
 
 impl std::fmt::Debug for BurnTrainer {
@@ -86,13 +88,11 @@ impl BurnTrainer {
     pub fn new(device: Resolved, threads: NonZeroUsize, source: DataSource) -> Self {
         let engine = match device {
             Resolved::Cpu => Engine::Cpu(Slot::new(Default::default(), DeviceKind::Cpu, source)),
-            #[cfg(feature = "cuda")]
-            Resolved::Cuda(index) => Engine::Cuda(Slot::new(
-                burn::backend::cuda::CudaDevice::new(index),
-                DeviceKind::Cuda,
-                source,
-            )),
-            #[cfg(not(feature = "cuda"))]
+            #[cfg(feature = "gpu")]
+            Resolved::Cuda(index) => {
+                Engine::Cuda(Slot::new(gpu::gpu(index), DeviceKind::Cuda, source))
+            }
+            #[cfg(not(feature = "gpu"))]
             Resolved::Cuda(_) => unreachable!("a program without CUDA resolves no CUDA device"),
         };
         Self { device, threads, engine, place: None }
@@ -124,7 +124,7 @@ impl BurnTrainer {
     fn sources(&mut self) -> &mut slot::Sources {
         match &mut self.engine {
             Engine::Cpu(slot) => &mut slot.sources,
-            #[cfg(feature = "cuda")]
+            #[cfg(feature = "gpu")]
             Engine::Cuda(slot) => &mut slot.sources,
         }
     }
@@ -164,7 +164,7 @@ impl Engine {
     ) -> Result<Outcome, TrainError> {
         match self {
             Self::Cpu(slot) => slot.train(run, resume, observer),
-            #[cfg(feature = "cuda")]
+            #[cfg(feature = "gpu")]
             Self::Cuda(slot) => slot.train(run, resume, observer),
         }
     }
@@ -173,7 +173,7 @@ impl Engine {
     fn forget(&mut self) {
         match self {
             Self::Cpu(slot) => slot.forget(),
-            #[cfg(feature = "cuda")]
+            #[cfg(feature = "gpu")]
             Self::Cuda(slot) => slot.forget(),
         }
     }

@@ -3,7 +3,7 @@
 //!
 //! Not here: which part ([`sweep_data::View`], keyed by seed, epoch and example), views made on the host ([`crate::feed`]).
 
-#[cfg(feature = "cuda")]
+#[cfg(feature = "gpu")]
 mod cube;
 
 use std::convert::Infallible;

@@ -5,22 +5,21 @@
 
 mod kernels;
 
-use burn::backend::Cuda;
 use burn::tensor::DType;
 use burn::tensor::ops::FloatTensor;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::cuda::CudaRuntime;
 use cubecl::server::Handle;
 
 use self::kernels::{Back, Sizes, Then};
 use super::composed::primitive;
 use super::{FusedBackend, NormGradients, NormInput, NormOutput, NormState};
 use crate::device;
+use crate::device::gpu::{Gpu, GpuRuntime};
 
-type Float = CubeTensor<CudaRuntime>;
+type Float = CubeTensor<GpuRuntime>;
 
-impl FusedBackend for Cuda {
+impl FusedBackend for Gpu {
     fn norm_train(input: NormInput<Self>) -> NormOutput<Self> {
         if !(device::own_kernels() && fits(&input)) {
             return primitive::norm_train(input);
@@ -82,7 +81,7 @@ impl FusedBackend for Cuda {
 }
 
 /// The kernels know f32 alone, and positions of 32 bits.
-fn fits(input: &NormInput<Cuda>) -> bool {
+fn fits(input: &NormInput<Gpu>) -> bool {
     input.x.dtype == DType::F32 && input.x.meta.num_elements() < u32::MAX as usize
 }
 

@@ -2,12 +2,10 @@
 
 mod kernels;
 
-use burn::backend::Cuda;
 use burn::tensor::ops::FloatTensor;
 use burn::tensor::{DType, Tensor, TensorPrimitive};
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
-use cubecl::cuda::CudaRuntime;
 use cubecl::server::Handle;
 use sweep_core::training::Optimizer;
 
@@ -15,10 +13,11 @@ use self::kernels::{Adam, Sgd};
 use super::StepBackend;
 use super::rule::{self, Moments};
 use crate::device;
+use crate::device::gpu::{Gpu, GpuRuntime};
 
-type Float = CubeTensor<CudaRuntime>;
+type Float = CubeTensor<GpuRuntime>;
 
-impl StepBackend for Cuda {
+impl StepBackend for Gpu {
     fn stepped(
         rule: &Optimizer,
         step: u64,
@@ -86,12 +85,12 @@ fn adam(rule: &Optimizer, step: u64, learning_rate: f64) -> Adam {
     }
 }
 
-fn float(tensor: Tensor<Cuda, 1>) -> Float {
-    let primitive: FloatTensor<Cuda> = tensor.into_primitive().tensor();
+fn float(tensor: Tensor<Gpu, 1>) -> Float {
+    let primitive: FloatTensor<Gpu> = tensor.into_primitive().tensor();
     into_contiguous(primitive)
 }
 
-fn tensor(like: &Float, n: usize, handle: Handle) -> Tensor<Cuda, 1> {
+fn tensor(like: &Float, n: usize, handle: Handle) -> Tensor<Gpu, 1> {
     let (client, device) = (like.client.clone(), like.device.clone());
     let made = CubeTensor::new_contiguous(client, device, [n].into(), handle, like.dtype);
     Tensor::from_primitive(TensorPrimitive::Float(made))

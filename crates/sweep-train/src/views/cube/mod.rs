@@ -2,18 +2,16 @@
 
 mod kernels;
 
-use burn::backend::Cuda;
-use burn::backend::cuda::CudaDevice;
 use burn::tensor::{DType, Tensor, TensorPrimitive};
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::Runtime as _;
 use cubecl::client::ComputeClient;
-use cubecl::cuda::CudaRuntime;
 use sweep_data::Packed;
 
 use self::kernels::{PLAN, Pictures};
 use super::{Shown, ViewBackend};
-use crate::device::{self, Resolved};
+use crate::device;
+use crate::device::gpu::{self, Gpu, GpuDevice, GpuRuntime};
 
 /// The part of the device's free memory that pictures may take: 1/4.
 const SHARE: u64 = 4;
@@ -21,16 +19,16 @@ const SHARE: u64 = 4;
 /// Pictures on one GPU.
 #[derive(Debug)]
 pub struct OnDevice {
-    device: CudaDevice,
+    device: GpuDevice,
     pictures: Pictures,
 }
 
-impl ViewBackend for Cuda {
+impl ViewBackend for Gpu {
     type Resident = OnDevice;
 
-    fn resident(packed: &Packed, table: &[[f32; 256]], device: &CudaDevice) -> Option<OnDevice> {
+    fn resident(packed: &Packed, table: &[[f32; 256]], device: &GpuDevice) -> Option<OnDevice> {
         let bytes = packed.pictures();
-        let free = Resolved::Cuda(device.index).memory().map_or(0, |memory| memory.free);
+        let free = gpu::free_memory(device);
         let fits = bytes.len() as u64 <= free / SHARE && u32::try_from(bytes.len()).is_ok();
         if !(device::own_kernels() && fits) {
             return None;
@@ -62,8 +60,8 @@ impl ViewBackend for Cuda {
     }
 }
 
-fn client(device: &CudaDevice) -> ComputeClient<CudaRuntime> {
-    CudaRuntime::client(device)
+fn client(device: &GpuDevice) -> ComputeClient<GpuRuntime> {
+    GpuRuntime::client(device)
 }
 
 fn words(shown: &Shown) -> [u32; PLAN] {
