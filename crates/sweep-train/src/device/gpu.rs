@@ -1,5 +1,7 @@
-//! The GPU's backend: CUDA. With `vulkan-tests` alone it is Vulkan, where the same code runs on burn's other GPU runtime and so can be
-//! tested without an NVIDIA GPU, by a software driver. Not here: the kernels (the `cube` module of each part that has some).
+//! The GPU's backend: CUDA.
+//!
+//! With `vulkan-tests` alone it is Vulkan, where the same code runs on burn's other GPU runtime and so can be tested by a software driver,
+//! without an NVIDIA GPU. Not here: the kernels (the `cube` module of each part that has some).
 
 #[cfg(feature = "cuda")]
 mod runtime {
