@@ -90,7 +90,7 @@ fn every_optimizer_trains_as_on_the_cpu() {
         Optimizer::Adamw { learning_rate, beta1, beta2, epsilon, weight_decay: 0.05 },
     ] {
         let mut run = digits_run(SOFTMAX, 6, 2);
-        run.configuration.training.optimizer = optimizer.clone();
+        run.configuration.training.optimizer = optimizer;
         let what = format!("{optimizer:?}");
         assert_alike(&what, &on_gpu(&run, &packed), &unbroken(&run, &packed, 1));
     }
